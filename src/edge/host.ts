@@ -1,0 +1,118 @@
+/**
+ * Hosts the Worker on this machine, for `wick start`, the tests and the benchmark: wrangler bundles it just as it
+ * would for deploying, and a real workerd runs the bundle. Needs no network. This file runs in Node, not in the Worker.
+ */
+import { execFile } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, extname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { Log, LogLevel, Miniflare } from 'miniflare';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const wrangler = join(dirname(createRequire(import.meta.url).resolve('wrangler/package.json')), 'bin/wrangler.js');
+
+const moduleTypes = { '.js': 'ESModule', '.wasm': 'CompiledWasm', '.onnx': 'Data', '.html': 'Text' } as const;
+
+export interface WorkerModule {
+  type: (typeof moduleTypes)[keyof typeof moduleTypes];
+  path: string;
+  contents: Buffer<ArrayBuffer> | string;
+}
+
+export interface WorkerBundle {
+  /** The entry first. */
+  modules: WorkerModule[];
+  compatibilityDate: string;
+  compatibilityFlags: string[];
+}
+
+/**
+ * Bundles the Worker that wrangler.toml describes.
+ * @throws Error with what wrangler said
+ */
+export async function bundleWorker(): Promise<WorkerBundle> {
+  const folder = await mkdtemp(join(tmpdir(), 'wick-worker-'));
+  try {
+    await promisify(execFile)(process.execPath, [wrangler, 'deploy', '--dry-run', '--outdir', folder], {
+      cwd: root,
+      env: {
+        ...process.env,
+        CI: '1',
+        NO_COLOR: '1',
+        WRANGLER_HIDE_BANNER: 'true',
+        WRANGLER_LOG_PATH: folder,
+        WRANGLER_SEND_METRICS: 'false',
+        WRANGLER_SEND_ERROR_REPORTS: 'false',
+      },
+    }).catch(({ stdout = '', stderr = '' }: { stdout?: string; stderr?: string }) => {
+      throw new Error(`wrangler could not bundle the Worker: ${(stderr || stdout).trim()}`);
+    });
+    const names = (await readdir(folder)).filter((name) => extname(name) in moduleTypes);
+    names.sort((a, b) => Number(b.endsWith('.js')) - Number(a.endsWith('.js')));
+    const modules = names.map(async (path): Promise<WorkerModule> => {
+      const type = moduleTypes[extname(path) as keyof typeof moduleTypes];
+      const contents = await readFile(join(folder, path));
+      return { type, path, contents: type === 'ESModule' || type === 'Text' ? contents.toString() : contents };
+    });
+    const { unstable_readConfig } = await import('wrangler');
+    const config = unstable_readConfig({ config: join(root, 'wrangler.toml') }, { hideWarnings: true });
+    return {
+      modules: await Promise.all(modules),
+      compatibilityDate: config.compatibility_date!,
+      compatibilityFlags: config.compatibility_flags,
+    };
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+export interface WorkerOptions {
+  bundle: WorkerBundle;
+  /** 0 for any free port. */
+  port: number;
+  host?: string;
+  /** What the Worker finds in its environment. */
+  variables: Record<string, string>;
+  /** Gets each line that the Worker or workerd writes. */
+  log: (line: string) => void;
+  /** Opens workerd's inspector on a free port. */
+  inspect?: boolean;
+}
+
+export interface RunningWorker {
+  url: URL;
+  /** Where the inspector of `inspect` listens. */
+  inspectorUrl: () => Promise<URL>;
+  stop: () => Promise<void>;
+}
+
+/** Runs a bundle on workerd. Resolves when it takes requests. */
+export async function runWorker(options: WorkerOptions): Promise<RunningWorker> {
+  const forward = (stream: Readable) => createInterface(stream).on('line', options.log);
+  const miniflare = new Miniflare({
+    name: 'wick',
+    ...options.bundle,
+    bindings: options.variables,
+    host: options.host ?? '127.0.0.1',
+    port: options.port,
+    inspectorPort: options.inspect ? 0 : undefined,
+    cf: false,
+    log: new Log(LogLevel.NONE),
+    handleRuntimeStdio: (stdout, stderr) => [stdout, stderr].forEach(forward),
+  });
+  try {
+    return {
+      url: await miniflare.ready,
+      inspectorUrl: () => miniflare.getInspectorURL(),
+      stop: () => miniflare.dispose(),
+    };
+  } catch (error) {
+    await miniflare.dispose();
+    throw error;
+  }
+}

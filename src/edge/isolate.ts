@@ -1,0 +1,58 @@
+/** Generation inside the isolate: models loaded when first asked for, a few answers at a time. */
+import type { GenerationInput } from '../api/events.ts';
+import { type GenerationEvent, generate } from '../generation/generate.ts';
+import { createTextModel, type TextModel } from '../generation/model.ts';
+import type { GenerationParameters } from '../generation/parameters.ts';
+import { Failure } from './failure.ts';
+import type { EdgeModel } from './models.ts';
+import { createSession, Tensor } from './onnxruntime.ts';
+import { createSlots } from './slots.ts';
+
+/** Each answer holds a cache of keys and values: four, and what they leave behind, fit in an isolate beside a model. */
+const slots = createSlots(4, 32);
+
+const loaded = new Map<EdgeModel, Promise<TextModel>>();
+
+/** How busy this isolate is. */
+export const isolateLoad = (): { models: string[]; running: number; waiting: number } => ({
+  models: [...loaded.keys()].map(({ id }) => id),
+  running: slots.taken,
+  waiting: slots.waiting,
+});
+
+/**
+ * Runs a generation in this isolate, stepping aside for other requests between tokens. Ends, and gives its place
+ * to the next in line, within a step of the signal's abort.
+ * @throws Failure 503 when all places are taken and the line is full
+ */
+export async function* generateInIsolate(
+  model: EdgeModel,
+  input: GenerationInput,
+  parameters: Partial<GenerationParameters>,
+  signal: AbortSignal,
+): AsyncGenerator<GenerationEvent> {
+  const release = await slots.take(signal);
+  if (!release) {
+    throw new Failure(503, 'The edge is busy with other answers. Try again in a moment.', {
+      code: 'overloaded',
+      retryAfter: 2,
+    });
+  }
+  // The runtime may drop the tasks of a request whose caller has left, and with them the `finally` below.
+  signal.addEventListener('abort', release, { once: true });
+  try {
+    yield* generate(await load(model), input, parameters, signal);
+  } finally {
+    release();
+  }
+}
+
+function load(model: EdgeModel): Promise<TextModel> {
+  let loading = loaded.get(model);
+  if (!loading) {
+    loading = createSession(model.graph).then((session) => createTextModel({ ...model, session, Tensor }));
+    loading.catch(() => loaded.delete(model));
+    loaded.set(model, loading);
+  }
+  return loading;
+}

@@ -1,0 +1,21 @@
+/** The models placed at the edge: they travel with the Worker and answer inside its isolate. */
+import config from '../../models/Llama-wick-3M/config.json' with { type: 'json' };
+import generationConfig from '../../models/Llama-wick-3M/generation_config.json' with { type: 'json' };
+import graph from '../../models/Llama-wick-3M/onnx/model.onnx';
+import tokenizer from '../../models/Llama-wick-3M/tokenizer.json' with { type: 'json' };
+import tokenizerConfig from '../../models/Llama-wick-3M/tokenizer_config.json' with { type: 'json' };
+
+export interface EdgeModel {
+  id: string;
+  config: object;
+  generationConfig: object;
+  tokenizer: object;
+  tokenizerConfig: object;
+  /** The ONNX file. Given up once it is loaded. */
+  graph: ArrayBuffer;
+}
+
+/** The first is the default: it answers where no model is named, and in the service's place where a caller allows. */
+export const edgeModels: readonly EdgeModel[] = [
+  { id: 'Llama-wick-3M', config, generationConfig, tokenizer, tokenizerConfig, graph },
+];

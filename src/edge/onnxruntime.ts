@@ -1,0 +1,56 @@
+/**
+ * onnxruntime-web inside a Worker's isolate.
+ *
+ * A Worker may not compile WebAssembly from bytes: the module is imported, compiled beforehand, and only
+ * instantiated here. The glue of onnxruntime-web takes bytes or a URL alone, so it is given a few bytes that stand
+ * for the module, and while it starts `WebAssembly.instantiate` answers for them with an instance of the module.
+ */
+import * as ort from 'onnxruntime-web/wasm';
+import wasmModule from 'onnxruntime-web/ort-wasm-simd-threaded.wasm';
+
+export const { Tensor } = ort;
+
+const standIn = new Uint8Array(8);
+let memory: WebAssembly.Memory | undefined;
+let starting: Promise<ort.InferenceSession> | undefined;
+
+/** Bytes of the runtime's linear memory: weights, caches and scratch. 0 before the first session. */
+export const runtimeMemoryBytes = (): number => memory?.buffer.byteLength ?? 0;
+
+/**
+ * Loads a model into this isolate, on one thread. Loads one at a time.
+ * @param file the ONNX file's bytes. They are copied into the runtime's memory and then given up: `file` is
+ * detached, so that an isolate of 128 MB does not hold its weights twice.
+ */
+export async function createSession(file: ArrayBuffer): Promise<ort.InferenceSession> {
+  await starting?.catch(() => {});
+  starting = create(file);
+  return starting;
+}
+
+async function create(file: ArrayBuffer): Promise<ort.InferenceSession> {
+  Object.assign(ort.env.wasm, { numThreads: 1, proxy: false, wasmBinary: standIn });
+  ort.env.logLevel = 'error';
+  const instantiate = WebAssembly.instantiate;
+  WebAssembly.instantiate = redirected(instantiate);
+  try {
+    return await ort.InferenceSession.create(new Uint8Array(file), { executionProviders: ['wasm'] });
+  } finally {
+    WebAssembly.instantiate = instantiate;
+    file.transfer(0);
+  }
+}
+
+function redirected(instantiate: typeof WebAssembly.instantiate): typeof WebAssembly.instantiate {
+  const redirect = async (source: unknown, imports: WebAssembly.Imports = {}) => {
+    if (source !== standIn && !(source instanceof Uint8Array && source.byteLength === standIn.byteLength)) {
+      return instantiate(source as BufferSource, imports);
+    }
+    memory = Object.values(imports)
+      .flatMap((group) => Object.values(group))
+      .find((value) => value instanceof WebAssembly.Memory);
+    // Instantiated at once, not in a task of its own: a caller who leaves meanwhile must not leave it half done.
+    return { module: wasmModule, instance: new WebAssembly.Instance(wasmModule, imports) };
+  };
+  return redirect as typeof WebAssembly.instantiate;
+}

@@ -1,0 +1,140 @@
+/** The service as the edge sees it: signed requests, and its stream of events. */
+import { type GenerateRequest, type GenerationEvent, readEvents } from '../api/events.ts';
+import { signRequest } from '../api/signature.ts';
+import { Failure } from './failure.ts';
+
+export interface ServiceAccess {
+  /** Where the service listens, e.g. `http://localhost:8788`. */
+  url: string;
+  secret: string;
+}
+
+export interface ServiceModel {
+  id: string;
+  object: 'model';
+  created: number;
+  owned_by: string;
+}
+
+/** Milliseconds: until the service begins to answer, and between two events of a stream. */
+const patience = { answer: 30_000, event: 60_000, health: 1_000 };
+/** Milliseconds for which the list of the service's models stays known. */
+const listLife = 10_000;
+
+/** The service cannot be reached, or is not fit to answer: what `fallback` is for. */
+export class ServiceDown extends Failure {
+  constructor(message: string, details: { code?: string; retryAfter?: number } = {}) {
+    super(503, message, { code: 'service_unavailable', retryAfter: 5, ...details });
+  }
+}
+
+let known: { url: string; until: number; models: ServiceModel[] } | undefined;
+
+/**
+ * The models of the service, from a short memory.
+ * @throws ServiceDown
+ */
+export async function serviceModels(access: ServiceAccess, signal: AbortSignal): Promise<ServiceModel[]> {
+  if (known && known.url === access.url && Date.now() < known.until) return known.models;
+  const response = await ask(access, 'GET', '/v1/models', '', signal);
+  const { data } = (await response.json().catch(() => ({}))) as { data?: ServiceModel[] };
+  if (!response.ok || !Array.isArray(data)) throw new ServiceDown('The service does not say which models it has.');
+  known = { url: access.url, until: Date.now() + listLife, models: data };
+  return data;
+}
+
+/** Whether the service answers at all. */
+export async function serviceIsUp(access: ServiceAccess): Promise<boolean> {
+  try {
+    const response = await fetch(new URL('/health', access.url), { signal: AbortSignal.timeout(patience.health) });
+    await response.body?.cancel();
+    return response.ok;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * A generation on the service. Leaving the generator, or the signal's abort, ends it there too.
+ * @throws ServiceDown before the first event if the service is down, refuses the edge or is busy
+ * @throws Failure with the service's own refusal of the request, or when its stream breaks off
+ */
+export async function* generateOnService(
+  access: ServiceAccess,
+  request: GenerateRequest,
+  signal: AbortSignal,
+): AsyncGenerator<GenerationEvent> {
+  const response = await ask(access, 'POST', '/v1/generate', JSON.stringify(request), signal);
+  if (!response.ok || !response.body) throw await refusal(response);
+  const events = readEvents(response.body);
+  try {
+    for (;;) {
+      const { done, value: event } = await inTime(events.next(), signal);
+      if (done) return;
+      if (event.type === 'error') throw new Failure(event.status, event.error.message, event.error);
+      yield event;
+    }
+  } catch (thrown) {
+    if (thrown instanceof Failure || signal.aborted) throw thrown;
+    throw new ServiceDown('The service broke off in the middle of its answer.', { code: 'service_broke_off' });
+  } finally {
+    events.return(undefined).catch(() => {});
+  }
+}
+
+async function ask(
+  access: ServiceAccess,
+  method: 'GET' | 'POST',
+  path: string,
+  body: string,
+  signal: AbortSignal,
+): Promise<Response> {
+  const slow = new AbortController();
+  const timer = setTimeout(() => slow.abort(), patience.answer);
+  try {
+    const signature = await signRequest({ secret: access.secret, method, path, body });
+    return await fetch(new URL(path, access.url), {
+      method,
+      headers: { ...signature, ...(body && { 'content-type': 'application/json' }) },
+      body: body || undefined,
+      signal: AbortSignal.any([signal, slow.signal]),
+    });
+  } catch (thrown) {
+    signal.throwIfAborted();
+    console.warn('The service does not answer:', thrown);
+    throw new ServiceDown('The service that has this model does not answer now.');
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function refusal(response: Response): Promise<Failure> {
+  const body = (await response.json().catch(() => ({}))) as { error?: Failure['error'] };
+  if (response.status === 503) {
+    return new ServiceDown(body.error?.message ?? 'The service is busy. Try again in a moment.', {
+      code: body.error?.code ?? 'overloaded',
+      retryAfter: Number(response.headers.get('retry-after')) || 5,
+    });
+  }
+  if (response.status === 401 || response.status >= 500 || !body.error) {
+    console.warn(`The service answers ${response.status}: ${body.error?.message ?? 'no error object'}`);
+    return new ServiceDown('The service that has this model cannot answer now.');
+  }
+  return new Failure(response.status, body.error.message, body.error);
+}
+
+async function inTime<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let leave = () => {};
+  const end = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`No event in ${patience.event} ms.`)), patience.event);
+    leave = () => reject(signal.reason);
+    signal.addEventListener('abort', leave, { once: true });
+  });
+  try {
+    return await Promise.race([promise, end]);
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', leave);
+  }
+}
