@@ -94,6 +94,7 @@ export interface RunningWorker {
 /** Runs a bundle on workerd. Resolves when it takes requests. */
 export async function runWorker(options: WorkerOptions): Promise<RunningWorker> {
   const forward = (stream: Readable) => createInterface(stream).on('line', options.log);
+  const keepSignals = signalKeeper();
   const miniflare = new Miniflare({
     name: 'wick',
     ...options.bundle,
@@ -106,8 +107,10 @@ export async function runWorker(options: WorkerOptions): Promise<RunningWorker> 
     handleRuntimeStdio: (stdout, stderr) => [stdout, stderr].forEach(forward),
   });
   try {
+    const url = await miniflare.ready;
+    keepSignals();
     return {
-      url: await miniflare.ready,
+      url,
       inspectorUrl: () => miniflare.getInspectorURL(),
       stop: () => miniflare.dispose(),
     };
@@ -115,4 +118,20 @@ export async function runWorker(options: WorkerOptions): Promise<RunningWorker> 
     await miniflare.dispose();
     throw error;
   }
+}
+
+/**
+ * Miniflare ends the whole process at a signal; here that is for its owner to do. The returned function takes the
+ * listeners away that came after this call. (What Miniflare does at the process's exit, it goes on doing.)
+ */
+function signalKeeper(): () => void {
+  const signals = ['SIGINT', 'SIGTERM'] as const;
+  const before = new Set(signals.flatMap((signal) => process.listeners(signal)));
+  return () => {
+    for (const signal of signals) {
+      for (const listener of process.listeners(signal)) {
+        if (!before.has(listener)) process.removeListener(signal, listener);
+      }
+    }
+  };
 }

@@ -1,0 +1,118 @@
+/** The Worker's routes. */
+import { type Context, Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import { cors } from 'hono/cors';
+import { requestId } from 'hono/request-id';
+import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import { Failure, toFailure } from './failure.ts';
+import { home } from './home.ts';
+import { isolateLoad } from './isolate.ts';
+import { edgeModels } from './models.ts';
+import { runtimeMemoryBytes } from './onnxruntime.ts';
+import { chatCompletions, completions } from './openai.ts';
+import { listModels, unknownModel } from './placement.ts';
+import { type ServiceAccess, serviceIsUp } from './service.ts';
+import { text } from './text.ts';
+
+/** The Worker's environment. */
+export interface Bindings {
+  /** Where the service listens. Without it the Worker has the models of the edge alone. */
+  WICK_SERVICE_URL?: string;
+  /** What the edge and the service sign with. */
+  WICK_SECRET?: string;
+}
+
+export type EdgeContext = Context<{ Bindings: Bindings; Variables: { requestId: string } }>;
+
+const maxBodyBytes = 1_000_000;
+
+/** What each path takes: the methods to name where another one comes. */
+const routes = {
+  '/': 'GET, HEAD, OPTIONS',
+  '/health': 'GET, HEAD, OPTIONS',
+  '/text': 'POST, OPTIONS',
+  '/v1/models': 'GET, HEAD, OPTIONS',
+  '/v1/models/:id{.+}': 'GET, HEAD, OPTIONS',
+  '/v1/completions': 'POST, OPTIONS',
+  '/v1/chat/completions': 'POST, OPTIONS',
+} as const;
+
+export const app = new Hono<{ Bindings: Bindings; Variables: { requestId: string } }>();
+
+app.use(requestId());
+app.use(async (c, next) => {
+  const start = Date.now();
+  await next();
+  c.header('x-content-type-options', 'nosniff');
+  console.log(`${c.req.method} ${c.req.path} ${c.res.status} ${Date.now() - start} ms ${c.get('requestId')}`);
+});
+app.use(
+  cors({
+    origin: '*',
+    allowMethods: ['GET', 'HEAD', 'POST', 'OPTIONS'],
+    exposeHeaders: ['x-request-id', 'x-wick-placement', 'x-wick-fallback', 'retry-after'],
+    maxAge: 86_400,
+  }),
+);
+app.use(
+  bodyLimit({
+    maxSize: maxBodyBytes,
+    onError: () => {
+      throw new Failure(413, `The body is larger than ${maxBodyBytes} bytes, which is the most there may be.`, {
+        code: 'body_too_large',
+      });
+    },
+  }),
+);
+
+app.get('/', (c) => home(c, edgeModels[0].id));
+app.get('/health', health);
+app.post('/text', text);
+app.get('/v1/models', async (c) => {
+  return c.json({ object: 'list', data: await listModels(serviceAccess(c), c.req.raw.signal) });
+});
+app.get('/v1/models/:id{.+}', async (c) => {
+  const models = await listModels(serviceAccess(c), c.req.raw.signal);
+  const id = c.req.param('id');
+  const model = models.find((each) => each.id === id);
+  if (!model) throw unknownModel(id, models);
+  return c.json(model);
+});
+app.post('/v1/completions', completions);
+app.post('/v1/chat/completions', chatCompletions);
+
+for (const [path, allowed] of Object.entries(routes)) {
+  app.all(path, (c) => {
+    c.header('allow', allowed);
+    throw new Failure(405, `${c.req.method} is not for ${c.req.path}; it takes ${allowed}.`, {
+      code: 'method_not_allowed',
+    });
+  });
+}
+app.notFound((c) => {
+  return refuse(c, new Failure(404, `There is nothing at ${c.req.path.slice(0, 100)}. There is: ${Object.keys(routes).join(', ')}.`));
+});
+app.onError((thrown, c) => refuse(c, toFailure(thrown, c.get('requestId'))));
+
+function refuse(c: EdgeContext, failure: Failure): Response {
+  if (failure.retryAfter) c.header('retry-after', String(failure.retryAfter));
+  return c.json({ error: failure.error }, failure.status as ContentfulStatusCode);
+}
+
+/** The service behind this Worker, or undefined if there is none. */
+export function serviceAccess(c: EdgeContext): ServiceAccess | undefined {
+  const { WICK_SERVICE_URL: url, WICK_SECRET: secret } = c.env;
+  if (!url) return undefined;
+  if (!secret) throw new Error('WICK_SERVICE_URL is set without WICK_SECRET, with which the edge signs what it asks.');
+  return { url, secret };
+}
+
+async function health(c: EdgeContext): Promise<Response> {
+  const access = serviceAccess(c);
+  const service = !access ? 'none' : (await serviceIsUp(access)) ? 'ok' : 'down';
+  return c.json({
+    status: 'ok',
+    edge: { ...isolateLoad(), memory_bytes: runtimeMemoryBytes() },
+    service: { status: service },
+  });
+}

@@ -1,0 +1,35 @@
+/** The built Worker on a real workerd, for the tests of this room. */
+import { createServer } from 'node:net';
+import { bundleWorker, type RunningWorker, runWorker, type WorkerBundle } from '../../src/edge/host.ts';
+
+export const secret = 'a secret for tests alone';
+let bundling: Promise<WorkerBundle> | undefined;
+
+/** Starts a Worker; what it logs is kept in `log`. */
+export async function startWorker(
+  variables: Record<string, string> = {},
+  inspect = false,
+): Promise<RunningWorker & { log: string[] }> {
+  const log: string[] = [];
+  bundling ??= bundleWorker();
+  const worker = await runWorker({ bundle: await bundling, port: 0, variables, inspect, log: (line) => log.push(line) });
+  return { ...worker, log };
+}
+
+/** A port that nothing listens on. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** Waits until a condition holds. @throws Error naming what never came */
+export async function until(what: string, holds: () => Promise<boolean> | boolean, milliseconds = 20_000): Promise<void> {
+  const end = Date.now() + milliseconds;
+  while (!(await holds())) {
+    if (Date.now() > end) throw new Error(`This never came: ${what}.`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
