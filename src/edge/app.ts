@@ -1,9 +1,10 @@
 /** The Worker's routes. */
-import { type Context, Hono } from 'hono';
+import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { cors } from 'hono/cors';
 import { requestId } from 'hono/request-id';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import { type EdgeContext, type EdgeEnv, serviceAccess } from './context.ts';
 import { Failure, toFailure } from './failure.ts';
 import { home } from './home.ts';
 import { isolateLoad } from './isolate.ts';
@@ -11,18 +12,8 @@ import { edgeModels } from './models.ts';
 import { runtimeMemoryBytes } from './onnxruntime.ts';
 import { chatCompletions, completions } from './openai.ts';
 import { listModels, unknownModel } from './placement.ts';
-import { type ServiceAccess, serviceIsUp } from './service.ts';
+import { serviceIsUp } from './service.ts';
 import { text } from './text.ts';
-
-/** The Worker's environment. */
-export interface Bindings {
-  /** Where the service listens. Without it the Worker has the models of the edge alone. */
-  WICK_SERVICE_URL?: string;
-  /** What the edge and the service sign with. */
-  WICK_SECRET?: string;
-}
-
-export type EdgeContext = Context<{ Bindings: Bindings; Variables: { requestId: string } }>;
 
 const maxBodyBytes = 1_000_000;
 
@@ -37,10 +28,12 @@ const routes = {
   '/v1/chat/completions': 'POST, OPTIONS',
 } as const;
 
-export const app = new Hono<{ Bindings: Bindings; Variables: { requestId: string } }>();
+export const app = new Hono<EdgeEnv>();
 
 app.use(requestId());
 app.use(async (c, next) => {
+  // Kept here, since reading a body may put another request, without its signal, in this one's place.
+  c.set('signal', c.req.raw.signal);
   const start = Date.now();
   await next();
   c.header('x-content-type-options', 'nosniff');
@@ -58,9 +51,13 @@ app.use(
   bodyLimit({
     maxSize: maxBodyBytes,
     onError: () => {
-      throw new Failure(413, `The body is larger than ${maxBodyBytes} bytes, which is the most there may be.`, {
-        code: 'body_too_large',
-      });
+      throw new Failure(
+        413,
+        `The body is larger than ${maxBodyBytes} bytes, which is the most there may be.`,
+        {
+          code: 'body_too_large',
+        },
+      );
     },
   }),
 );
@@ -69,10 +66,10 @@ app.get('/', (c) => home(c, edgeModels[0].id));
 app.get('/health', health);
 app.post('/text', text);
 app.get('/v1/models', async (c) => {
-  return c.json({ object: 'list', data: await listModels(serviceAccess(c), c.req.raw.signal) });
+  return c.json({ object: 'list', data: await listModels(serviceAccess(c), c.get('signal')) });
 });
 app.get('/v1/models/:id{.+}', async (c) => {
-  const models = await listModels(serviceAccess(c), c.req.raw.signal);
+  const models = await listModels(serviceAccess(c), c.get('signal'));
   const id = c.req.param('id');
   const model = models.find((each) => each.id === id);
   if (!model) throw unknownModel(id, models);
@@ -90,21 +87,19 @@ for (const [path, allowed] of Object.entries(routes)) {
   });
 }
 app.notFound((c) => {
-  return refuse(c, new Failure(404, `There is nothing at ${c.req.path.slice(0, 100)}. There is: ${Object.keys(routes).join(', ')}.`));
+  return refuse(
+    c,
+    new Failure(
+      404,
+      `There is nothing at ${c.req.path.slice(0, 100)}. There is: ${Object.keys(routes).join(', ')}.`,
+    ),
+  );
 });
 app.onError((thrown, c) => refuse(c, toFailure(thrown, c.get('requestId'))));
 
 function refuse(c: EdgeContext, failure: Failure): Response {
   if (failure.retryAfter) c.header('retry-after', String(failure.retryAfter));
-  return c.json({ error: failure.error }, failure.status as ContentfulStatusCode);
-}
-
-/** The service behind this Worker, or undefined if there is none. */
-export function serviceAccess(c: EdgeContext): ServiceAccess | undefined {
-  const { WICK_SERVICE_URL: url, WICK_SECRET: secret } = c.env;
-  if (!url) return undefined;
-  if (!secret) throw new Error('WICK_SERVICE_URL is set without WICK_SECRET, with which the edge signs what it asks.');
-  return { url, secret };
+  return c.json(failure.body, failure.status as ContentfulStatusCode);
 }
 
 async function health(c: EdgeContext): Promise<Response> {

@@ -4,7 +4,8 @@ import { Failure } from './failure.ts';
 /** @throws Failure 400 if the bytes are not UTF-8, or there are none */
 export async function readText(request: Request, what: string): Promise<string> {
   const bytes = await request.arrayBuffer();
-  if (bytes.byteLength === 0) throw new Failure(400, `The request has no body; it takes ${what}.`, { code: 'empty_body' });
+  if (bytes.byteLength === 0)
+    throw new Failure(400, `The request has no body; it takes ${what}.`, { code: 'empty_body' });
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {

@@ -8,7 +8,8 @@ const curlLines = (origin: string, model: string): string[] => [
   `curl ${origin}/v1/models`,
 ];
 
-const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+const escapeHtml = (text: string): string =>
+  text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 
 /** Answers a browser (who accepts HTML) with the page and everyone else with plain text. */
 export function home(c: Context, model: string): Response {

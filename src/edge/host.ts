@@ -14,7 +14,10 @@ import { promisify } from 'node:util';
 import { Log, LogLevel, Miniflare } from 'miniflare';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const wrangler = join(dirname(createRequire(import.meta.url).resolve('wrangler/package.json')), 'bin/wrangler.js');
+const wrangler = join(
+  dirname(createRequire(import.meta.url).resolve('wrangler/package.json')),
+  'bin/wrangler.js',
+);
 
 const moduleTypes = { '.js': 'ESModule', '.wasm': 'CompiledWasm', '.onnx': 'Data', '.html': 'Text' } as const;
 
@@ -57,7 +60,11 @@ export async function bundleWorker(): Promise<WorkerBundle> {
     const modules = names.map(async (path): Promise<WorkerModule> => {
       const type = moduleTypes[extname(path) as keyof typeof moduleTypes];
       const contents = await readFile(join(folder, path));
-      return { type, path, contents: type === 'ESModule' || type === 'Text' ? contents.toString() : contents };
+      return {
+        type,
+        path,
+        contents: type === 'ESModule' || type === 'Text' ? contents.toString() : contents,
+      };
     });
     const { unstable_readConfig } = await import('wrangler');
     const config = unstable_readConfig({ config: join(root, 'wrangler.toml') }, { hideWarnings: true });
@@ -104,7 +111,7 @@ export async function runWorker(options: WorkerOptions): Promise<RunningWorker> 
     inspectorPort: options.inspect ? 0 : undefined,
     cf: false,
     log: new Log(LogLevel.NONE),
-    handleRuntimeStdio: (stdout, stderr) => [stdout, stderr].forEach(forward),
+    handleRuntimeStdio: (stdout: Readable, stderr: Readable) => [stdout, stderr].forEach(forward),
   });
   try {
     const url = await miniflare.ready;

@@ -1,6 +1,6 @@
 /** Generation inside the isolate: models loaded when first asked for, a few answers at a time. */
-import type { GenerationInput } from '../api/events.ts';
-import { type GenerationEvent, generate } from '../generation/generate.ts';
+import type { GenerationEvent, GenerationInput } from '../api/events.ts';
+import { generate } from '../generation/generate.ts';
 import { createTextModel, type TextModel } from '../generation/model.ts';
 import type { GenerationParameters } from '../generation/parameters.ts';
 import { Failure } from './failure.ts';
@@ -9,7 +9,7 @@ import { createSession, Tensor } from './onnxruntime.ts';
 import { createSlots } from './slots.ts';
 
 /** Each answer holds a cache of keys and values: four, and what they leave behind, fit in an isolate beside a model. */
-const slots = createSlots(4, 32);
+const slots = createSlots({ places: 4, line: 32, life: 30_000 });
 
 const loaded = new Map<EdgeModel, Promise<TextModel>>();
 
@@ -31,19 +31,20 @@ export async function* generateInIsolate(
   parameters: Partial<GenerationParameters>,
   signal: AbortSignal,
 ): AsyncGenerator<GenerationEvent> {
-  const release = await slots.take(signal);
-  if (!release) {
+  const slot = await slots.take(signal);
+  if (!slot) {
     throw new Failure(503, 'The edge is busy with other answers. Try again in a moment.', {
       code: 'overloaded',
       retryAfter: 2,
     });
   }
-  // The runtime may drop the tasks of a request whose caller has left, and with them the `finally` below.
-  signal.addEventListener('abort', release, { once: true });
   try {
-    yield* generate(await load(model), input, parameters, signal);
+    for await (const event of generate(await load(model), input, parameters, signal)) {
+      slot.renew();
+      yield event;
+    }
   } finally {
-    release();
+    slot.release();
   }
 }
 

@@ -7,6 +7,8 @@ import tokenizerConfig from '../../models/Llama-wick-3M/tokenizer_config.json' w
 
 export interface EdgeModel {
   id: string;
+  /** When it was made, in Unix seconds. */
+  created: number;
   config: object;
   generationConfig: object;
   tokenizer: object;
@@ -17,5 +19,13 @@ export interface EdgeModel {
 
 /** The first is the default: it answers where no model is named, and in the service's place where a caller allows. */
 export const edgeModels: readonly EdgeModel[] = [
-  { id: 'Llama-wick-3M', config, generationConfig, tokenizer, tokenizerConfig, graph },
+  {
+    id: 'Llama-wick-3M',
+    created: Date.UTC(2026, 10, 24) / 1000,
+    config,
+    generationConfig,
+    tokenizer,
+    tokenizerConfig,
+    graph,
+  },
 ];

@@ -5,8 +5,9 @@
  * instantiated here. The glue of onnxruntime-web takes bytes or a URL alone, so it is given a few bytes that stand
  * for the module, and while it starts `WebAssembly.instantiate` answers for them with an instance of the module.
  */
-import * as ort from 'onnxruntime-web/wasm';
+
 import wasmModule from 'onnxruntime-web/ort-wasm-simd-threaded.wasm';
+import * as ort from 'onnxruntime-web/wasm';
 
 export const { Tensor } = ort;
 

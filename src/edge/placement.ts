@@ -1,7 +1,6 @@
 /** Who answers: a model in this isolate, or one of the service's. */
-import type { GenerationInput } from '../api/events.ts';
-import type { GenerationEvent } from '../generation/generate.ts';
-import type { GenerationParameters } from '../generation/parameters.ts';
+import type { GenerationEvent, GenerationInput } from '../api/events.ts';
+import type { Parameters } from '../api/openai.ts';
 import { Failure } from './failure.ts';
 import { generateInIsolate } from './isolate.ts';
 import { type EdgeModel, edgeModels } from './models.ts';
@@ -19,7 +18,7 @@ export interface Wish {
   /** Whether the edge's model may answer in the place of a service that is down. */
   fallback?: boolean;
   input: GenerationInput;
-  parameters: Partial<GenerationParameters>;
+  parameters: Parameters;
 }
 
 /** An answer that has begun: what could be refused was refused before. */
@@ -61,7 +60,11 @@ export async function listModels(access: ServiceAccess | undefined, signal: Abor
  * Begins an answer where the wish belongs.
  * @throws Failure with the status and sentence for the caller
  */
-export async function answer(wish: Wish, access: ServiceAccess | undefined, signal: AbortSignal): Promise<Answer> {
+export async function answer(
+  wish: Wish,
+  access: ServiceAccess | undefined,
+  signal: AbortSignal,
+): Promise<Answer> {
   const atEdge = wish.model === undefined ? edgeModels[0] : edgeModels.find(({ id }) => id === wish.model);
   if (atEdge && wish.placement !== 'service') return answerAtEdge(atEdge, wish, false, signal);
   try {
@@ -70,7 +73,12 @@ export async function answer(wish: Wish, access: ServiceAccess | undefined, sign
     const known = await serviceModels(access, signal);
     if (!known.some(({ id }) => id === model)) throw await absent(wish, access, signal);
     const request = { model, input: wish.input, parameters: wish.parameters };
-    return begun({ model, placement: 'service', fallback: false, events: generateOnService(access, request, signal) });
+    return begun({
+      model,
+      placement: 'service',
+      fallback: false,
+      events: generateOnService(access, request, signal),
+    });
   } catch (thrown) {
     if (!(thrown instanceof ServiceDown) || !wish.fallback) throw thrown;
     return answerAtEdge(atEdge ?? edgeModels[0], wish, true, signal);
@@ -99,7 +107,8 @@ async function begun(answer: Answer): Promise<Answer> {
 
 /** Why a wished-for model cannot answer where it was wished to. */
 async function absent(wish: Wish, access: ServiceAccess | undefined, signal: AbortSignal): Promise<Failure> {
-  if (wish.placement === 'service' && !access) return new ServiceDown('This Worker has no service behind it.');
+  if (wish.placement === 'service' && !access)
+    return new ServiceDown('This Worker has no service behind it.');
   const models = await listModels(access, signal);
   const here = models.filter(({ wick }) => !wish.placement || wick.placements.includes(wish.placement));
   const where = wish.placement ? ` ${wish.placement === 'edge' ? 'at the edge' : 'on the service'}` : '';

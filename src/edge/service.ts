@@ -1,4 +1,5 @@
 /** The service as the edge sees it: signed requests, and its stream of events. */
+import type { ErrorObject } from '../api/errors.ts';
 import { type GenerateRequest, type GenerationEvent, readEvents } from '../api/events.ts';
 import { signRequest } from '../api/signature.ts';
 import { Failure } from './failure.ts';
@@ -38,7 +39,8 @@ export async function serviceModels(access: ServiceAccess, signal: AbortSignal):
   if (known && known.url === access.url && Date.now() < known.until) return known.models;
   const response = await ask(access, 'GET', '/v1/models', '', signal);
   const { data } = (await response.json().catch(() => ({}))) as { data?: ServiceModel[] };
-  if (!response.ok || !Array.isArray(data)) throw new ServiceDown('The service does not say which models it has.');
+  if (!response.ok || !Array.isArray(data))
+    throw new ServiceDown('The service does not say which models it has.');
   known = { url: access.url, until: Date.now() + listLife, models: data };
   return data;
 }
@@ -46,7 +48,9 @@ export async function serviceModels(access: ServiceAccess, signal: AbortSignal):
 /** Whether the service answers at all. */
 export async function serviceIsUp(access: ServiceAccess): Promise<boolean> {
   try {
-    const response = await fetch(new URL('/health', access.url), { signal: AbortSignal.timeout(patience.health) });
+    const response = await fetch(new URL('/health', access.url), {
+      signal: AbortSignal.timeout(patience.health),
+    });
     await response.body?.cancel();
     return response.ok;
   } catch {
@@ -64,21 +68,27 @@ export async function* generateOnService(
   request: GenerateRequest,
   signal: AbortSignal,
 ): AsyncGenerator<GenerationEvent> {
-  const response = await ask(access, 'POST', '/v1/generate', JSON.stringify(request), signal);
-  if (!response.ok || !response.body) throw await refusal(response);
-  const events = readEvents(response.body);
+  const leaving = new AbortController();
+  const either = AbortSignal.any([signal, leaving.signal]);
   try {
+    const response = await ask(access, 'POST', '/v1/generate', JSON.stringify(request), either);
+    if (!response.ok || !response.body) throw await refusal(response);
+    const events = readEvents(response.body);
     for (;;) {
-      const { done, value: event } = await inTime(events.next(), signal);
+      const { done, value: event } = await inTime(events.next());
       if (done) return;
       if (event.type === 'error') throw new Failure(event.status, event.error.message, event.error);
       yield event;
     }
   } catch (thrown) {
-    if (thrown instanceof Failure || signal.aborted) throw thrown;
-    throw new ServiceDown('The service broke off in the middle of its answer.', { code: 'service_broke_off' });
+    if (thrown instanceof Failure) throw thrown;
+    signal.throwIfAborted();
+    console.warn('The service broke off:', thrown);
+    throw new ServiceDown('The service broke off in the middle of its answer.', {
+      code: 'service_broke_off',
+    });
   } finally {
-    events.return(undefined).catch(() => {});
+    leaving.abort();
   }
 }
 
@@ -109,7 +119,7 @@ async function ask(
 }
 
 async function refusal(response: Response): Promise<Failure> {
-  const body = (await response.json().catch(() => ({}))) as { error?: Failure['error'] };
+  const body = (await response.json().catch(() => ({}))) as Partial<ErrorObject>;
   if (response.status === 503) {
     return new ServiceDown(body.error?.message ?? 'The service is busy. Try again in a moment.', {
       code: body.error?.code ?? 'overloaded',
@@ -123,18 +133,17 @@ async function refusal(response: Response): Promise<Failure> {
   return new Failure(response.status, body.error.message, body.error);
 }
 
-async function inTime<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+async function inTime<T>(promise: Promise<T>): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
-  let leave = () => {};
-  const end = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`No event in ${patience.event} ms.`)), patience.event);
-    leave = () => reject(signal.reason);
-    signal.addEventListener('abort', leave, { once: true });
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new Error(`There was no event in ${patience.event} ms.`)),
+      patience.event,
+    );
   });
   try {
-    return await Promise.race([promise, end]);
+    return await Promise.race([promise, late]);
   } finally {
     clearTimeout(timer);
-    signal.removeEventListener('abort', leave);
   }
 }

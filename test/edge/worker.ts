@@ -1,18 +1,17 @@
 /** The built Worker on a real workerd, for the tests of this room. */
 import { createServer } from 'node:net';
-import { bundleWorker, type RunningWorker, runWorker, type WorkerBundle } from '../../src/edge/host.ts';
+import { bundleWorker, type RunningWorker, runWorker } from '../../src/edge/host.ts';
 
 export const secret = 'a secret for tests alone';
-let bundling: Promise<WorkerBundle> | undefined;
 
-/** Starts a Worker; what it logs is kept in `log`. */
-export async function startWorker(
-  variables: Record<string, string> = {},
-  inspect = false,
-): Promise<RunningWorker & { log: string[] }> {
+/** A Worker, and what it has logged. */
+export type Started = RunningWorker & { log: string[] };
+
+/** Bundles the Worker and starts it on a free port. */
+export async function startWorker(variables: Record<string, string> = {}, inspect = false): Promise<Started> {
   const log: string[] = [];
-  bundling ??= bundleWorker();
-  const worker = await runWorker({ bundle: await bundling, port: 0, variables, inspect, log: (line) => log.push(line) });
+  const bundle = await bundleWorker();
+  const worker = await runWorker({ bundle, port: 0, variables, inspect, log: (line) => log.push(line) });
   return { ...worker, log };
 }
 
@@ -26,7 +25,7 @@ export async function freePort(): Promise<number> {
 }
 
 /** Waits until a condition holds. @throws Error naming what never came */
-export async function until(what: string, holds: () => Promise<boolean> | boolean, milliseconds = 20_000): Promise<void> {
+export async function until(what: string, holds: () => Promise<boolean> | boolean, milliseconds = 30_000): Promise<void> {
   const end = Date.now() + milliseconds;
   while (!(await holds())) {
     if (Date.now() > end) throw new Error(`This never came: ${what}.`);

@@ -10,7 +10,7 @@ import { styleText } from 'node:util';
 import { Command } from 'commander';
 import { bundleWorker, runWorker } from '../../edge/host.ts';
 
-const main = fileURLToPath(new URL('../main.ts', import.meta.url));
+const main = fileURLToPath(new URL('../wick.js', import.meta.url));
 
 /** Milliseconds: before the service is started again, how long it may take to end, and how often it is asked. */
 const pause = { first: 1_000, longest: 30_000, ending: 10_000, asking: 100 };
@@ -19,7 +19,11 @@ export function startCommand(): Command {
   return new Command('start')
     .description('Start the service and the Worker, and show where to ask.')
     .option('--port <number>', 'port of the Worker (or PORT)', process.env.PORT || '8787')
-    .option('--service-port <number>', 'port of the service (or WICK_SERVICE_PORT)', process.env.WICK_SERVICE_PORT || '8788')
+    .option(
+      '--service-port <number>',
+      'port of the service (or WICK_SERVICE_PORT)',
+      process.env.WICK_SERVICE_PORT || '8788',
+    )
     .option('--host <address>', 'address at which the Worker listens', '127.0.0.1')
     .option('--json', 'write the log as one JSON object a line')
     .action(async (options: { port: string; servicePort: string; host: string; json?: boolean }) => {
@@ -54,7 +58,12 @@ async function start({ port, servicePort, host, json }: StartOptions): Promise<n
   };
 
   log('wick', 'Starting the service and the Worker.');
-  const service = superviseService({ ...variables, WICK_SERVICE_PORT: String(servicePort) }, serviceUrl, log, ending.signal);
+  const service = superviseService(
+    { ...variables, WICK_SERVICE_PORT: String(servicePort) },
+    serviceUrl,
+    log,
+    ending.signal,
+  );
   try {
     const bundle = await bundleWorker();
     if (ending.signal.aborted) return await signal;
@@ -106,7 +115,10 @@ function superviseService(variables: Record<string, string>, url: string, log: L
       signal.removeEventListener('abort', end);
       if (signal.aborted) return;
       if (Date.now() - started > pause.longest) wait = pause.first;
-      log('wick', `The service ended (${killer ?? code}). The edge goes on with its own models; the service starts again in ${wait / 1000} s.`);
+      log(
+        'wick',
+        `The service ended (${killer ?? code}). The edge goes on with its own models; the service starts again in ${wait / 1000} s.`,
+      );
       await sleep(wait, undefined, { signal }).catch(() => {});
     }
   }
@@ -121,7 +133,9 @@ async function untilHealthy(url: string, gone: Promise<unknown>): Promise<boolea
   };
   gone.then(end, end);
   while (!over) {
-    const response = await fetch(`${url}/health`, { signal: AbortSignal.timeout(1_000) }).catch(() => undefined);
+    const response = await fetch(`${url}/health`, { signal: AbortSignal.timeout(1_000) }).catch(
+      () => undefined,
+    );
     if (response?.ok && !over) return true;
     await sleep(pause.asking);
   }
@@ -163,7 +177,10 @@ async function refuseTakenPort(port: number, host: string, who: string, variable
     await once(probe, 'listening');
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    const reasons: Record<string, string> = { EADDRINUSE: 'is taken by another program', EACCES: 'is not allowed to this user' };
+    const reasons: Record<string, string> = {
+      EADDRINUSE: 'is taken by another program',
+      EACCES: 'is not allowed to this user',
+    };
     const reason = reasons[code ?? ''] ?? `cannot be used (${message})`;
     throw new Error(`${who} cannot start: port ${port} ${reason}. Set ${variable} to a free one.`);
   } finally {

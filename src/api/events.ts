@@ -1,0 +1,93 @@
+/**
+ * What the edge and the service say to each other: a request for a generation, and its events as JSON lines.
+ * The last event is `done` or `error`; a stream without either was cut.
+ */
+import { z } from 'zod';
+import { errorSchema } from './errors.ts';
+import { chatMessages, generationParameters, wellFormed } from './parameters.ts';
+
+export const generationInput = z.union([
+  z.strictObject({ text: wellFormed(1_000_000) }),
+  z.strictObject({ tokens: z.array(z.number().int().min(0)).min(1).max(1_000_000) }),
+  z.strictObject({ messages: chatMessages }),
+]);
+/** A text, token ids, or a conversation. */
+export type GenerationInput = z.infer<typeof generationInput>;
+
+export const generateRequest = z.strictObject({
+  model: z.string().min(1).max(200),
+  input: generationInput,
+  parameters: generationParameters.partial(),
+});
+/** The body of the service's `POST /v1/generate`. */
+export type GenerateRequest = z.infer<typeof generateRequest>;
+
+export const usageSchema = z.object({
+  prompt_tokens: z.number().int(),
+  completion_tokens: z.number().int(),
+  total_tokens: z.number().int(),
+});
+export type Usage = z.infer<typeof usageSchema>;
+
+const generationEvents = [
+  z.object({ type: z.literal('start'), prompt_tokens: z.number().int() }),
+  z.object({ type: z.literal('delta'), text: z.string(), tokens: z.array(z.number().int()) }),
+  z.object({ type: z.literal('done'), finish_reason: z.enum(['stop', 'length']), usage: usageSchema }),
+] as const;
+const generationEvent = z.discriminatedUnion('type', generationEvents);
+/** What happens in a generation, in order: one start, deltas, one done. */
+export type GenerationEvent = z.infer<typeof generationEvent>;
+
+const serviceEvent = z.discriminatedUnion('type', [
+  ...generationEvents,
+  z.object({ type: z.literal('error'), status: z.number().int(), error: errorSchema }),
+]);
+/** An event on the wire: of a generation, or its failure. */
+export type ServiceEvent = z.infer<typeof serviceEvent>;
+
+/** An event as its line. */
+export const writeEvent = (event: ServiceEvent): string => `${JSON.stringify(event)}\n`;
+
+/** A line longer than this is no event of ours. In characters. */
+const LINE_LIMIT = 1_000_000;
+
+/**
+ * Reads events from a body, however it is cut into chunks. Leaving the generator cancels the body.
+ * @throws Error if a line is no event, or the stream ends before `done` or `error`
+ */
+export async function* readEvents(body: ReadableStream<Uint8Array>): AsyncGenerator<ServiceEvent> {
+  const reader = body.pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>).getReader();
+  let rest = '';
+  let ended = false;
+  try {
+    while (!ended) {
+      const { done, value = '' } = await reader.read();
+      rest += value;
+      const lines = rest.split('\n');
+      rest = lines.pop()!;
+      if (rest.length > LINE_LIMIT) throw new Error('The stream of events has a line without an end.');
+      for (const line of lines) {
+        if (line === '') continue;
+        const event = parseEvent(line);
+        ended = event.type === 'done' || event.type === 'error';
+        yield event;
+        if (ended) return;
+      }
+      if (done) throw new Error('The stream of events ended before its last event.');
+    }
+  } finally {
+    reader.cancel().catch(() => {});
+  }
+}
+
+function parseEvent(line: string): ServiceEvent {
+  let json: unknown;
+  try {
+    json = JSON.parse(line);
+  } catch {
+    throw new Error('The stream of events has a line that is no JSON.');
+  }
+  const { success, data } = serviceEvent.safeParse(json);
+  if (!success) throw new Error('The stream of events has a line that is no event.');
+  return data;
+}

@@ -1,0 +1,61 @@
+/** The parameters of a generation on the wire, with the range of each: nothing is allocated for a number out of range. */
+import { z } from 'zod';
+
+/** Text in well-formed Unicode of at most `limit` characters. */
+export const wellFormed = (limit: number) =>
+  z
+    .string()
+    .max(limit, `expected at most ${limit} characters`)
+    .refine((text) => text.isWellFormed(), 'expected well-formed Unicode, got half of a surrogate pair');
+
+const number = (min: number, max: number) =>
+  z.number(`expected a number from ${min} to ${max}`).min(min, `expected a number from ${min} to ${max}`).max(max, `expected a number from ${min} to ${max}`);
+const whole = (min: number, max: number) => number(min, max).refine(Number.isInteger, `expected a whole number from ${min} to ${max}`);
+
+const stopText = wellFormed(256).min(1, 'expected at least one character');
+
+export const generationParameters = z.strictObject({
+  /** Tokens at most. */
+  max_tokens: whole(1, 1_000_000),
+  /** 0 takes the likeliest token each time. */
+  temperature: number(0, 2),
+  /** Only the k likeliest tokens; 0 is off. */
+  top_k: whole(0, 1_000_000),
+  /** Only the likeliest tokens whose probabilities sum to p. */
+  top_p: number(0, 1).refine((p) => p > 0, 'expected a number above 0, up to 1'),
+  /** Only tokens at least this share as likely as the likeliest. */
+  min_p: number(0, 1),
+  /** Divides the logits of tokens that stood before; 1 is off. */
+  repetition_penalty: number(0.01, 10),
+  presence_penalty: number(-2, 2),
+  frequency_penalty: number(-2, 2),
+  /** Added to the logits of tokens by their ids. */
+  logit_bias: z
+    .record(z.string().regex(/^\d{1,7}$/, 'expected token ids as names'), number(-100, 100))
+    .refine((bias) => Object.keys(bias).length <= 1024, 'expected at most 1024 entries'),
+  seed: whole(-(2 ** 53 - 1), 2 ** 53 - 1).nullable(),
+  stop: z.array(stopText).max(4, 'expected at most 4 stop strings'),
+  stop_token_ids: z.array(whole(0, 10_000_000)).max(64, 'expected at most 64 stop tokens'),
+});
+
+/** Parameters as OpenAI's API takes them: none has to be given, and one stop string needs no list. */
+export const looseParameters = generationParameters
+  .extend({ stop: z.union([stopText, generationParameters.shape.stop]) })
+  .partial();
+
+const textPart = z.strictObject({ type: z.literal('text'), text: wellFormed(1_000_000) });
+const content = z
+  .union([wellFormed(1_000_000), z.array(textPart).min(1).max(256)])
+  .transform((value) => (typeof value === 'string' ? value : value.map(({ text }) => text).join('')));
+
+export const chatMessages = z
+  .array(
+    z.strictObject({
+      role: z.enum(['system', 'developer', 'user', 'assistant']).transform((role) => (role === 'developer' ? 'system' : role)),
+      content,
+      name: z.string().max(64).optional(),
+    }),
+  )
+  .min(1, 'expected at least one message')
+  .max(1024, 'expected at most 1024 messages');
+export type ChatMessages = z.infer<typeof chatMessages>;

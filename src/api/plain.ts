@@ -1,0 +1,39 @@
+/** Options of `POST /text`: the parameters of a generation as a query string, for people with curl. */
+import { z } from 'zod';
+import { parse } from './errors.ts';
+import type { Parameters } from './openai.ts';
+import { generationParameters } from './parameters.ts';
+
+const options = generationParameters.omit({ logit_bias: true, stop_token_ids: true });
+
+const schema = options.partial().extend({
+  model: z.string().min(1).max(200).optional(),
+  placement: z.enum(['edge', 'service']).optional(),
+  fallback: z.enum(['true', 'false']).optional(),
+});
+
+export interface PlainOptions {
+  model?: string;
+  placement?: 'edge' | 'service';
+  fallback: boolean;
+  parameters: Parameters;
+}
+
+/**
+ * The options in a query string; `stop` may stand in it more than once.
+ * @throws BadRequest naming the option that is not known or not right
+ */
+export function parsePlainOptions(query: URLSearchParams): PlainOptions {
+  const values: Record<string, unknown> = {};
+  for (const name of new Set(query.keys())) {
+    const all = query.getAll(name);
+    values[name] = name === 'stop' ? all : name in options.shape ? numberOf(all.at(-1)!) : all.at(-1)!;
+  }
+  const { model, placement, fallback, ...parameters } = parse(schema, values);
+  return { model, placement, fallback: fallback === 'true', parameters };
+}
+
+/** A number, or the text itself where it is none, for the schema to name. */
+function numberOf(text: string): number | string {
+  return text.trim() !== '' && Number.isFinite(Number(text)) ? Number(text) : text;
+}

@@ -1,0 +1,64 @@
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { LogEntry } from '../../service/app.ts';
+import { type Provider, providers } from '../../service/model-folder.ts';
+import { startService } from '../../service/serve.ts';
+import { printJson } from '../output.ts';
+
+interface Options {
+  models: string[];
+  host: string;
+  port: number;
+  provider: Provider;
+  threads: number;
+  variant: string;
+  maxConcurrent: number;
+  maxQueue: number;
+  drainTimeout: number;
+  json?: boolean;
+}
+
+/** `wick serve`: the service that generates for the edge. */
+export function serveCommand(): Command {
+  return new Command('serve')
+    .description('Run the service: signed requests from the edge in, events of generations out. WICK_SECRET is what both share.')
+    .option('--models <dirs...>', 'model folders, or folders of them', ['models'])
+    .option('--port <n>', 'port (or WICK_SERVICE_PORT)', whole(0, 65_535), Number(process.env.WICK_SERVICE_PORT) || 8788)
+    .option('--host <address>', 'address to listen at', '127.0.0.1')
+    .addOption(new Option('--provider <name>', 'where models run').choices(providers).default('cpu'))
+    .option('--threads <n>', 'threads of the processor for each model; 0 takes one for each core', whole(0, 1024), 0)
+    .option('--variant <name>', 'which graph of a model folder: fp16, quantized, q4, …', '')
+    .option('--max-concurrent <n>', 'generations of one model that run in turns', whole(1, 1024), 4)
+    .option('--max-queue <n>', 'requests to one model that wait', whole(0, 100_000), 64)
+    .option('--drain-timeout <s>', 'seconds that running answers get after SIGTERM', whole(0, 86_400), 30)
+    .option('--json', 'write the log as one JSON object a line')
+    .action(async (options: Options) => {
+      const note = (text: string) => (options.json ? printJson({ note: text }) : console.log(text));
+      const log = options.json ? (entry: LogEntry) => printJson(entry) : (entry: LogEntry) => console.log(logLine(entry));
+      const service = await startService({ ...options, secret: process.env.WICK_SECRET ?? '', log, note });
+      note(`The service listens at http://${options.host}:${service.port}`);
+      await new Promise<void>((resolve) => {
+        let ending = false;
+        const end = (code: number) => () => {
+          if (ending) process.exit(code);
+          ending = true;
+          note('Ending: running answers are finished first.');
+          void service.drain(options.drainTimeout * 1000).then(() => {
+            process.exitCode = code;
+            resolve();
+          });
+        };
+        process.on('SIGINT', end(130)).on('SIGTERM', end(0));
+      });
+    });
+}
+
+function logLine({ method, path, status, ms, model, tokens }: LogEntry): string {
+  const rate = tokens && ms > 0 ? `${tokens} tokens, ${((tokens / ms) * 1000).toFixed(0)} tokens/s` : '';
+  return [method, path, status, `${ms} ms`, model, rate].filter(Boolean).join(' ');
+}
+
+const whole = (min: number, max: number) => (value: string) => {
+  const number = Number(value);
+  if (!/^\d+$/.test(value) || number < min || number > max) throw new InvalidArgumentError(`It is a whole number from ${min} to ${max}.`);
+  return number;
+};

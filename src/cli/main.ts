@@ -1,0 +1,105 @@
+/** The `wick` command: finds the command that is named, loads it alone, and runs it. */
+import { type Command, CommanderError } from 'commander';
+import { styled } from './output.ts';
+
+interface Entry {
+  summary: string;
+  load: () => Promise<Command>;
+}
+
+/** All commands. Each is loaded when it is called: listing models should not wait for onnxruntime. */
+export const commands: Readonly<Record<string, Entry>> = {
+  prepare: {
+    summary: 'read, clean and deduplicate files, learn a tokenizer, write training data',
+    load: async () => (await import('./commands/prepare.ts')).prepareCommand(),
+  },
+  train: {
+    summary: 'train a model, or go on where a run was stopped',
+    load: async () => (await import('./commands/train.ts')).trainCommand(),
+  },
+  export: {
+    summary: 'make a checkpoint into a model folder',
+    load: async () => (await import('./commands/export.ts')).exportCommand(),
+  },
+  eval: {
+    summary: 'measure a model',
+    load: async () => (await import('./commands/eval.ts')).evalCommand(),
+  },
+  generate: {
+    summary: 'generate text on this machine',
+    load: async () => (await import('./commands/generate.ts')).generateCommand(),
+  },
+  serve: {
+    summary: 'run the service that generates for the edge',
+    load: async () => (await import('./commands/serve.ts')).serveCommand(),
+  },
+  start: {
+    summary: 'run the service and the Worker together',
+    load: async () => (await import('./commands/start.ts')).startCommand(),
+  },
+  models: {
+    summary: 'list model folders',
+    load: async () => (await import('./commands/models.ts')).modelsCommand(),
+  },
+};
+
+/**
+ * Runs the command line. Exit codes: 0 done, 1 failed, 2 not understood, 130 stopped by Ctrl-C.
+ * @param argv what follows the program's name
+ */
+export async function main(argv: readonly string[]): Promise<void> {
+  // A reader that has left (`wick … | head`) is no failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0);
+    throw error;
+  });
+  const [name, ...rest] = argv;
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+    process.stdout.write(help());
+    if (name === undefined) process.exitCode = 2;
+    return;
+  }
+  if (name === '--json') {
+    const list = Object.entries(commands).map(([command, { summary }]) => ({ command, summary }));
+    process.stdout.write(`${JSON.stringify({ commands: list })}\n`);
+    return;
+  }
+  const entry = Object.hasOwn(commands, name) ? commands[name] : undefined;
+  if (!entry) return fail(`There is no command "${name}". There is: ${Object.keys(commands).join(', ')}.`, 2);
+  try {
+    const command = await entry.load();
+    strict(command.name(`wick ${name}`));
+    await command.parseAsync(rest, { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? 0 : 2;
+      return;
+    }
+    fail((error as Error).message ?? String(error), 1);
+    if (process.env.WICK_DEBUG) console.error(error);
+  }
+}
+
+/** Bad usage throws instead of ending the process, and says where help is. */
+function strict(command: Command): void {
+  command.exitOverride().showHelpAfterError(`(${command.name()} --help tells more)`);
+  for (const child of command.commands) strict(child);
+}
+
+function fail(message: string, code: number): void {
+  process.stderr.write(`${styled('red', 'wick:', process.stderr)} ${message}\n`);
+  process.exitCode = code;
+}
+
+function help(): string {
+  const width = Math.max(...Object.keys(commands).map((name) => name.length));
+  const lines = Object.entries(commands).map(([name, { summary }]) => `  ${name.padEnd(width)}  ${summary}`);
+  return `Usage: wick <command> [options]
+
+Generative AI the whole way, from raw data to a streamed answer, on ONNX graphs.
+
+${lines.join('\n')}
+
+wick <command> --help tells a command's options; each has --json.
+`;
+}

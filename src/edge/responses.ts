@@ -1,0 +1,94 @@
+/**
+ * Answers that take their time, as responses.
+ *
+ * workerd notices that a caller has left when it writes to them, and not before. So whatever takes long is written
+ * to: a stream by its nature, and an answer in one piece by white space before it, which JSON allows.
+ */
+
+import type { Caller } from './caller.ts';
+import type { EdgeContext } from './context.ts';
+import type { Placement } from './placement.ts';
+
+/** `identity`, because a proxy that compresses would keep small pieces back. */
+const streamHeaders = { 'content-encoding': 'identity', 'cache-control': 'no-store' };
+
+/** Milliseconds for which an answer in one piece may still become an error status, and between its white space. */
+const holding = 250;
+
+/**
+ * Streams text as it comes. If `parts` throws, the body breaks off, so that nobody takes it for whole.
+ * @param contentType of the text, which is sent as UTF-8
+ */
+export function streamed(
+  c: EdgeContext,
+  caller: Caller,
+  parts: AsyncGenerator<string>,
+  contentType: string,
+): Response {
+  const encoder = new TextEncoder();
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      try {
+        const { done, value } = await parts.next();
+        if (!done) return controller.enqueue(encoder.encode(value));
+        controller.close();
+      } catch (error) {
+        controller.error(error);
+      }
+      caller.finished();
+    },
+    async cancel() {
+      caller.left();
+      await parts.return(undefined).catch(() => {});
+      caller.finished();
+    },
+  });
+  return c.body(body, 200, { ...streamHeaders, 'content-type': contentType });
+}
+
+/**
+ * JSON in one piece. A failure within the first moments has its own status; after them the status is sent, and a
+ * failure breaks the body off.
+ */
+export async function inOnePiece(c: EdgeContext, caller: Caller, value: Promise<unknown>): Promise<Response> {
+  const json = value.then((whole) => `${JSON.stringify(whole)}\n`);
+  json.catch(() => {});
+  const early = await within(json, caller);
+  if (early !== undefined) {
+    caller.finished();
+    return c.body(early, 200, { 'content-type': 'application/json' });
+  }
+  async function* parts(): AsyncGenerator<string> {
+    for (;;) {
+      const whole = await within(json, caller);
+      if (whole !== undefined) return yield whole;
+      yield ' ';
+    }
+  }
+  return streamed(c, caller, parts(), 'application/json');
+}
+
+/** The promise's value, or undefined if it takes longer than a moment. */
+async function within(promise: Promise<string>, caller: Caller): Promise<string | undefined> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, holding, undefined);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } catch (error) {
+    caller.finished();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Says in the headers who answers. */
+export function markAnswer(c: EdgeContext, placement: Placement, fallback: boolean): void {
+  c.header('x-wick-placement', placement);
+  if (fallback) c.header('x-wick-fallback', 'true');
+}
+
+/** One server-sent event that carries JSON. */
+export const serverSentEvent = (value: unknown): string => `data: ${JSON.stringify(value)}\n\n`;

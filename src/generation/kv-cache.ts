@@ -1,0 +1,69 @@
+/** Steps of a decoder with a cache of keys and values: each step computes the new tokens alone. */
+import type { Tensor } from 'onnxruntime-common';
+import { type CacheSpec, release, type TextModel } from './model.ts';
+
+export interface DecodingState {
+  /**
+   * Takes tokens; returns the logits that follow the last of them, `[vocab]`.
+   * @throws Error if the graph fails
+   */
+  step(tokens: readonly number[]): Promise<Float32Array>;
+  /** Frees the cache. */
+  close(): void;
+}
+
+/** Decoding of one sequence from its beginning. */
+export function createDecodingState(model: TextModel): DecodingState {
+  const { session, Tensor, cache } = model;
+  const needs = new Set(session.inputNames);
+  const outputs = ['logits', ...cache.map(({ output }) => output)];
+  let past: Map<string, Tensor> | undefined;
+  let all: number[] = [];
+  const int64 = (values: ArrayLike<number>, shape: number[]) =>
+    new Tensor('int64', BigInt64Array.from({ length: values.length }, (_, i) => BigInt(values[i])), shape);
+  return {
+    async step(tokens) {
+      const before = all.length;
+      all = [...all, ...tokens];
+      // A graph without a cache reads everything again.
+      const fresh = cache.length === 0 ? all : tokens;
+      const from = all.length - fresh.length;
+      const feeds: Record<string, Tensor> = { input_ids: int64(fresh, [1, fresh.length]) };
+      if (needs.has('attention_mask')) feeds.attention_mask = int64(new Array(all.length).fill(1), [1, all.length]);
+      if (needs.has('position_ids')) feeds.position_ids = int64(fresh.map((_, i) => from + i), [1, fresh.length]);
+      if (needs.has('use_cache_branch')) feeds.use_cache_branch = new Tensor('bool', Uint8Array.of(before > 0 ? 1 : 0), [1]);
+      for (const spec of cache) feeds[spec.input] = past?.get(spec.input) ?? emptyCache(spec);
+      const results = await session.run(feeds, outputs);
+      for (const tensor of past?.values() ?? []) release(tensor);
+      past = new Map(cache.map(({ input, output }) => [input, results[output]]));
+      return lastRow(results.logits);
+    },
+    close() {
+      for (const tensor of past?.values() ?? []) release(tensor);
+      past = undefined;
+    },
+  };
+
+  function emptyCache({ type, empty }: CacheSpec): Tensor {
+    return type === 'float16' ? new Tensor('float16', new Uint16Array(0), empty) : new Tensor('float32', new Float32Array(0), empty);
+  }
+}
+
+/** The logits of the last position, as float32 `[vocab]`. */
+function lastRow(logits: Tensor): Float32Array {
+  const vocab = logits.dims.at(-1)!;
+  const start = logits.size - vocab;
+  if (logits.type === 'float32') return (logits.data as Float32Array).slice(start);
+  if (logits.type === 'float16') return Float32Array.from((logits.data as Uint16Array).subarray(start), halfToFloat);
+  throw new Error(`The model's logits are ${logits.type}; wick knows float32 and float16.`);
+}
+
+/** The number that 16 bits mean (IEEE 754 binary16). */
+function halfToFloat(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 31) return fraction ? Number.NaN : sign * Infinity;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}

@@ -1,0 +1,113 @@
+/** A text model ready to answer: its configuration, tokenizer and session. */
+import type { InferenceSession, Tensor, TensorConstructor } from 'onnxruntime-common';
+import type { GenerationParameters } from './parameters.ts';
+import { createTextTokenizer, type TextTokenizer } from './text-tokenizer.ts';
+
+export interface TextModel {
+  id: string;
+  vocabSize: number;
+  /** Tokens that fit in the model at once: prompt and answer together. */
+  contextLength: number;
+  /** Tokens that end an answer. */
+  endTokens: ReadonlySet<number>;
+  /** What the model's makers recommend, from generation_config.json. */
+  defaults: Partial<GenerationParameters>;
+  tokenizer: TextTokenizer;
+  session: InferenceSession;
+  Tensor: TensorConstructor;
+  cache: CacheSpec[];
+}
+
+/** One tensor that a step hands to the next. */
+export interface CacheSpec {
+  /** `past_key_values.0.key` */
+  input: string;
+  /** `present.0.key` */
+  output: string;
+  type: 'float32' | 'float16';
+  /** Its shape before the first step: no positions yet. */
+  empty: number[];
+}
+
+export interface TextModelFiles {
+  id: string;
+  /** config.json */
+  config: object;
+  /** generation_config.json */
+  generationConfig?: object;
+  /** tokenizer.json */
+  tokenizer: object;
+  /** tokenizer_config.json */
+  tokenizerConfig: object;
+  session: InferenceSession;
+  Tensor: TensorConstructor;
+}
+
+interface ConfigFile {
+  vocab_size?: number;
+  max_position_embeddings?: number;
+  n_positions?: number;
+  eos_token_id?: number | number[];
+  num_key_value_heads?: number;
+  num_attention_heads?: number;
+  n_head?: number;
+  hidden_size?: number;
+  n_embd?: number;
+  head_dim?: number;
+}
+
+const sampling = ['temperature', 'top_k', 'top_p', 'min_p', 'repetition_penalty'] as const;
+
+/**
+ * Puts a model together from the files of a Hugging Face folder and a session of its graph.
+ * @throws Error naming the field or the input that is missing
+ */
+export function createTextModel({ id, config: json, generationConfig = {}, tokenizer, tokenizerConfig, session, Tensor }: TextModelFiles): TextModel {
+  const config = json as ConfigFile;
+  const contextLength = config.max_position_embeddings ?? config.n_positions;
+  if (!config.vocab_size || !contextLength) {
+    throw new Error(`config.json of ${id} lacks vocab_size or max_position_embeddings.`);
+  }
+  if (!session.inputNames.includes('input_ids') || !session.outputNames.includes('logits')) {
+    throw new Error(`The graph of ${id} is no decoder: it needs an input "input_ids" and an output "logits".`);
+  }
+  const generation = generationConfig as ConfigFile & Partial<GenerationParameters> & { do_sample?: boolean };
+  const ends = generation.eos_token_id ?? config.eos_token_id ?? [];
+  const recommended = Object.fromEntries(sampling.flatMap((name) => (typeof generation[name] === 'number' ? [[name, generation[name]]] : [])));
+  return {
+    id,
+    vocabSize: config.vocab_size,
+    contextLength,
+    endTokens: new Set(Array.isArray(ends) ? ends : [ends]),
+    defaults: recommended,
+    tokenizer: createTextTokenizer(tokenizer, tokenizerConfig),
+    session,
+    Tensor,
+    cache: cacheSpecs(id, session, config),
+  };
+}
+
+/** The cache's tensors as the graph declares them. */
+function cacheSpecs(id: string, session: InferenceSession, config: ConfigFile): CacheSpec[] {
+  const heads = config.num_attention_heads ?? config.n_head;
+  const width = config.hidden_size ?? config.n_embd;
+  const usual = [1, config.num_key_value_heads ?? heads, 0, config.head_dim ?? (width && heads && width / heads)];
+  return session.inputMetadata.flatMap((input) => {
+    if (!input.name.startsWith('past_key_values.') || !input.isTensor) return [];
+    const output = input.name.replace('past_key_values', 'present');
+    if (!session.outputNames.includes(output)) throw new Error(`The graph of ${id} takes ${input.name} and does not give ${output}.`);
+    const empty = input.shape.map((dim, axis) => (axis === 0 ? 1 : axis === 2 ? 0 : typeof dim === 'number' ? dim : usual[axis]));
+    if (empty.length !== 4 || empty.some((dim) => dim === undefined)) {
+      throw new Error(`The graph of ${id} takes ${input.name} of a shape that wick does not know: [${input.shape.join(', ')}].`);
+    }
+    if (input.type !== 'float32' && input.type !== 'float16') {
+      throw new Error(`The graph of ${id} keeps its cache as ${input.type}; wick knows float32 and float16.`);
+    }
+    return [{ input: input.name, output, type: input.type, empty: empty as number[] }];
+  });
+}
+
+/** Frees a tensor that lives outside JavaScript's memory. */
+export function release(tensor: Tensor | undefined): void {
+  if (tensor && tensor.location !== 'cpu') tensor.dispose();
+}

@@ -1,0 +1,90 @@
+/** Text models from folders on disk, run by onnxruntime-node. */
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import type * as Ort from 'onnxruntime-node';
+import { createTextModel, type TextModel } from '../generation/model.ts';
+
+export const providers = ['cpu', 'webgpu', 'cuda'] as const;
+export type Provider = (typeof providers)[number];
+
+export interface LoadOptions {
+  provider?: Provider;
+  /** Threads of the processor; 0 takes one for each core. */
+  threads?: number;
+  /** Which of the folder's graphs: '' for onnx/model.onnx, 'q4' for onnx/model_q4.onnx. */
+  variant?: string;
+}
+
+/**
+ * Loads a model folder in Hugging Face's layout.
+ * @throws Error naming the file that is missing or not right, or the provider that does not run here
+ */
+export async function loadModelFolder(folder: string, { provider = 'cpu', threads = 0, variant = '' }: LoadOptions = {}): Promise<TextModel> {
+  const path = resolve(folder);
+  if (!existsSync(path)) throw new Error(`There is no model folder ${path}.`);
+  const graph = join(path, 'onnx', `model${variant && `_${variant}`}.onnx`);
+  if (!existsSync(graph)) throw new Error(`The model folder ${path} lacks onnx/${basename(graph)}.`);
+  const json = (name: string) => readJsonFile(join(path, name));
+  const files = {
+    id: basename(path),
+    config: json('config.json'),
+    generationConfig: existsSync(join(path, 'generation_config.json')) ? json('generation_config.json') : {},
+    tokenizer: json('tokenizer.json'),
+    tokenizerConfig: tokenizerConfig(path, json('tokenizer_config.json')),
+  };
+  const ort = await loadRuntime();
+  let session: Ort.InferenceSession;
+  try {
+    session = await ort.InferenceSession.create(graph, {
+      executionProviders: provider === 'cpu' ? ['cpu'] : [provider, 'cpu'],
+      intraOpNumThreads: threads,
+      logSeverityLevel: 3,
+    });
+  } catch (error) {
+    const why = (error as Error).message.split('\n')[0];
+    throw new Error(
+      provider === 'cpu' ? `onnxruntime could not load ${graph}: ${why}` : `The provider "${provider}" does not run here: ${why}. "cpu" runs everywhere.`,
+      { cause: error },
+    );
+  }
+  return createTextModel({ ...files, session, Tensor: ort.Tensor });
+}
+
+/** The model folders in a folder: those with a config.json and an onnx folder. */
+export function findModelFolders(folder: string): string[] {
+  const path = resolve(folder);
+  if (!existsSync(path)) throw new Error(`There is no folder ${path}.`);
+  const isModel = (candidate: string) => existsSync(join(candidate, 'config.json')) && existsSync(join(candidate, 'onnx'));
+  if (isModel(path)) return [path];
+  return readdirSync(path)
+    .sort()
+    .map((name) => join(path, name))
+    .filter((candidate) => statSync(candidate).isDirectory() && isModel(candidate));
+}
+
+/** Newer folders keep the chat template in a file of its own. */
+function tokenizerConfig(folder: string, config: object): object {
+  const file = join(folder, 'chat_template.jinja');
+  return existsSync(file) ? { ...config, chat_template: readFileSync(file, 'utf8') } : config;
+}
+
+function readJsonFile(path: string): object {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch {
+    throw new Error(`The model folder lacks ${path}.`);
+  }
+  try {
+    return JSON.parse(text) as object;
+  } catch (error) {
+    throw new Error(`${path} is not JSON: ${(error as Error).message}.`, { cause: error });
+  }
+}
+
+async function loadRuntime(): Promise<typeof Ort> {
+  // Node 24 has Float16Array, of which onnxruntime-common makes float16 tensors that onnxruntime-node 1.30 cannot
+  // read; without it they are Uint16Array. It has to go before the first import.
+  delete (globalThis as { Float16Array?: unknown }).Float16Array;
+  return import('onnxruntime-node');
+}

@@ -1,0 +1,49 @@
+/**
+ * The thread in which one model generates. onnxruntime-node's `run` holds its thread, so that a thread that answers
+ * requests must not be the one that generates.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { errorObject } from '../api/errors.ts';
+import type { ServiceEvent } from '../api/events.ts';
+import { generate } from '../generation/generate.ts';
+import { InvalidInputError } from '../generation/parameters.ts';
+import { loadModelFolder } from './model-folder.ts';
+import type { FromWorker, ToWorker, WorkerStart } from './worker-messages.ts';
+
+const port = parentPort!;
+const send = (message: FromWorker) => port.postMessage(message);
+const running = new Map<number, AbortController>();
+
+try {
+  const { folder, ...options } = workerData as WorkerStart;
+  const model = await loadModelFolder(folder, options);
+  port.on('message', (message: ToWorker) => {
+    if (message.type === 'cancel') running.get(message.id)?.abort();
+    else void answer(message.id, message.request);
+  });
+  send({ type: 'ready' });
+
+  async function answer(id: number, { input, parameters }: Extract<ToWorker, { type: 'generate' }>['request']): Promise<void> {
+    const abort = new AbortController();
+    running.set(id, abort);
+    try {
+      for await (const event of generate(model, input, parameters, abort.signal)) send({ type: 'event', id, event });
+    } catch (error) {
+      send(abort.signal.aborted ? { type: 'cancelled', id } : { type: 'event', id, event: failure(error) });
+    } finally {
+      running.delete(id);
+    }
+  }
+} catch (error) {
+  send({ type: 'failed', message: (error as Error).message });
+}
+
+/** What a caller may know of a failure: all of a refused input, nothing of anything else. */
+function failure(error: unknown): ServiceEvent {
+  if (error instanceof InvalidInputError) {
+    const { status, message, param, code } = error;
+    return { type: 'error', status, ...errorObject(status, message, { param, code }) };
+  }
+  console.error('A generation failed:', error);
+  return { type: 'error', status: 500, ...errorObject(500, 'The generation failed in the service.', { code: 'internal_error' }) };
+}
