@@ -91,7 +91,9 @@ export function parseGptConfig(json: unknown): GptConfig {
       `num_key_value_heads (${config.num_key_value_heads}) has to divide num_attention_heads (${config.num_attention_heads}).`,
     );
   }
-  if (config.head_dim % 2 !== 0) throw new Error(`head_dim (${config.head_dim}) has to be even for rotary positions.`);
+  if (config.head_dim % 16 !== 0) {
+    throw new Error(`head_dim (${config.head_dim}) has to be a multiple of 16, as onnxruntime's attention with a cache needs it.`);
+  }
   for (const name of ['rms_norm_eps', 'rope_theta', 'initializer_range'] as const) {
     if (!(Number.isFinite(config[name]) && config[name] > 0)) {
       throw new Error(`The model configuration needs "${name}" as a positive number, got ${JSON.stringify(config[name])}.`);

@@ -126,7 +126,7 @@ export async function train(json: unknown, options: TrainingOptions = {}): Promi
     const end = step === config.max_steps;
     if (end || step % config.evaluate_every === 0) Object.assign(last, await evaluate(state));
     appendFileSync(join(config.out, 'metrics.jsonl'), `${JSON.stringify(last)}\n`);
-    if (end || step % config.checkpoint_every === 0 || options.signal?.aborted) checkpoint = save();
+    if (end || step % config.checkpoint_every === 0) checkpoint = save();
     if (end || step % config.evaluate_every === 0) await drawCurve(config.out, readMetrics(config.out));
     options.onProgress?.({
       ...last,
@@ -135,6 +135,8 @@ export async function train(json: unknown, options: TrainingOptions = {}): Promi
       flops_per_second: (flopsPerToken(config) * tokensPerStep) / seconds,
     });
   }
+  // Stopped between two checkpoints: what was learnt since the last one is kept.
+  if (state.step % config.checkpoint_every !== 0 && state.step < config.max_steps) checkpoint = save();
   const final = last?.validation_loss === undefined ? await evaluate(state) : (last as Required<StepMetrics>);
   return {
     steps: state.step,
