@@ -11,3 +11,9 @@ declare module '*.html' {
   const text: string;
   export default text;
 }
+
+/** The runtime's own pipe of bytes (https://developers.cloudflare.com/workers/runtime-apis/streams/transformstream/). */
+declare class IdentityTransformStream {
+  readonly readable: ReadableStream<Uint8Array>;
+  readonly writable: WritableStream<Uint8Array>;
+}

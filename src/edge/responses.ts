@@ -25,25 +25,29 @@ export function streamed(
   parts: AsyncGenerator<string>,
   contentType: string,
 ): Response {
+  // A pipe that is written to, and not a stream that is pulled from: when the caller leaves, the runtime drops what
+  // pulls without a word, and a write fails.
+  const { readable, writable } = new IdentityTransformStream();
+  c.executionCtx.waitUntil(pump(parts, writable, caller));
+  return c.body(readable, 200, { ...streamHeaders, 'content-type': contentType });
+}
+
+async function pump(
+  parts: AsyncGenerator<string>,
+  writable: WritableStream<Uint8Array>,
+  caller: Caller,
+): Promise<void> {
   const encoder = new TextEncoder();
-  const body = new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      try {
-        const { done, value } = await parts.next();
-        if (!done) return controller.enqueue(encoder.encode(value));
-        controller.close();
-      } catch (error) {
-        controller.error(error);
-      }
-      caller.finished();
-    },
-    async cancel() {
-      caller.left();
-      await parts.return(undefined).catch(() => {});
-      caller.finished();
-    },
-  });
-  return c.body(body, 200, { ...streamHeaders, 'content-type': contentType });
+  const writer = writable.getWriter();
+  try {
+    for await (const part of parts) await writer.write(encoder.encode(part));
+    await writer.close();
+  } catch (error) {
+    caller.left();
+    await writer.abort(error).catch(() => {});
+  } finally {
+    caller.finished();
+  }
 }
 
 /**
