@@ -1,6 +1,5 @@
 /** The Worker's routes. */
 import { Hono } from 'hono';
-import { bodyLimit } from 'hono/body-limit';
 import { cors } from 'hono/cors';
 import { requestId } from 'hono/request-id';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
@@ -14,8 +13,6 @@ import { chatCompletions, completions } from './openai.ts';
 import { listModels, unknownModel } from './placement.ts';
 import { serviceIsUp } from './service.ts';
 import { text } from './text.ts';
-
-const maxBodyBytes = 1_000_000;
 
 /** What each path takes: the methods to name where another one comes. */
 const routes = {
@@ -32,8 +29,6 @@ export const app = new Hono<EdgeEnv>();
 
 app.use(requestId());
 app.use(async (c, next) => {
-  // Kept here, since reading a body may put another request, without its signal, in this one's place.
-  c.set('signal', c.req.raw.signal);
   const start = Date.now();
   await next();
   c.header('x-content-type-options', 'nosniff');
@@ -47,29 +42,14 @@ app.use(
     maxAge: 86_400,
   }),
 );
-app.use(
-  bodyLimit({
-    maxSize: maxBodyBytes,
-    onError: () => {
-      throw new Failure(
-        413,
-        `The body is larger than ${maxBodyBytes} bytes, which is the most there may be.`,
-        {
-          code: 'body_too_large',
-        },
-      );
-    },
-  }),
-);
-
 app.get('/', (c) => home(c, edgeModels[0].id));
 app.get('/health', health);
 app.post('/text', text);
 app.get('/v1/models', async (c) => {
-  return c.json({ object: 'list', data: await listModels(serviceAccess(c), c.get('signal')) });
+  return c.json({ object: 'list', data: await listModels(serviceAccess(c), c.req.raw.signal) });
 });
 app.get('/v1/models/:id{.+}', async (c) => {
-  const models = await listModels(serviceAccess(c), c.get('signal'));
+  const models = await listModels(serviceAccess(c), c.req.raw.signal);
   const id = c.req.param('id');
   const model = models.find((each) => each.id === id);
   if (!model) throw unknownModel(id, models);

@@ -17,7 +17,7 @@ export interface Caller {
 export function watchCaller(c: EdgeContext): Caller {
   const leaving = new AbortController();
   const left = () => leaving.abort(new DOMException('The caller has left.', 'AbortError'));
-  const signal = c.get('signal');
+  const signal = c.req.raw.signal;
   if (signal.aborted) left();
   signal.addEventListener('abort', left, { once: true });
   const { promise, resolve } = Promise.withResolvers<void>();

@@ -12,11 +12,7 @@ export interface Bindings {
 
 export interface EdgeEnv {
   Bindings: Bindings;
-  Variables: {
-    requestId: string;
-    /** Aborts when the caller leaves. */
-    signal: AbortSignal;
-  };
+  Variables: { requestId: string };
 }
 
 export type EdgeContext = Context<EdgeEnv>;

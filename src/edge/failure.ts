@@ -26,7 +26,8 @@ export class Failure extends Error {
 /** Any thrown value as a Failure. What a caller may not see is logged, with the request's id. */
 export function toFailure(thrown: unknown, requestId: string): Failure {
   if (thrown instanceof Failure) return thrown;
-  if (thrown instanceof DOMException && thrown.name === 'AbortError') return new Failure(499, 'The caller has left.');
+  if (thrown instanceof DOMException && thrown.name === 'AbortError')
+    return new Failure(499, 'The caller has left.');
   // Errors about the input say so by their name: they come from the API's schemas and from generation alike.
   if (thrown instanceof Error && thrown.name === 'InvalidInputError') {
     const { message, param, code } = thrown as Error & { param?: string | null; code?: string | null };

@@ -37,7 +37,9 @@ interface Job {
 /** Events that may wait for a slow reader before its generation is given up: memory is bounded by it. */
 const BACKLOG = 100_000;
 
-export function createModelHost(folder: string, { maxConcurrent, maxQueue, onNote = () => {}, ...start }: HostOptions): ModelHost {
+export function createModelHost(folder: string, options: HostOptions): ModelHost {
+  const { maxConcurrent, maxQueue, provider, threads, variant, onNote = () => {} } = options;
+  const workerData: WorkerStart = { folder, provider, threads, variant };
   const jobs = new Map<number, Job>();
   const queue: Job[] = [];
   let [running, nextId, seconds, closed] = [0, 1, 2, false];
@@ -47,7 +49,7 @@ export function createModelHost(folder: string, { maxConcurrent, maxQueue, onNot
   startWorker();
 
   function startWorker(): void {
-    worker = new Worker(new URL('./model-worker.ts', import.meta.url), { workerData: { folder, ...start } satisfies WorkerStart });
+    worker = new Worker(new URL('./model-worker.ts', import.meta.url), { workerData });
     worker.on('message', (message: FromWorker) => {
       if (message.type === 'ready') ready.resolve();
       if (message.type === 'failed') ready.reject(new Error(message.message));

@@ -13,7 +13,8 @@ afterAll(() => worker?.stop());
 const call = (path: string, init: RequestInit = {}) => fetch(new URL(path, worker.url), init);
 const post = (path: string, body: unknown, init: RequestInit = {}) =>
   call(path, { method: 'POST', body: JSON.stringify(body), ...init });
-const health = async () => (await (await call('/health')).json()) as { edge: { running: number; waiting: number } };
+const health = async () =>
+  (await (await call('/health')).json()) as { edge: { running: number; waiting: number } };
 const idle = () =>
   until('an idle isolate', async () => {
     const { running, waiting } = (await health()).edge;
@@ -33,7 +34,13 @@ interface Completion {
 
 test('the models are listed, and each has a page', async () => {
   const list = (await (await call('/v1/models')).json()) as { object: string; data: object[] };
-  const entry = { id: model, object: 'model', created: expect.any(Number), owned_by: 'wick', wick: { placements: ['edge'] } };
+  const entry = {
+    id: model,
+    object: 'model',
+    created: expect.any(Number),
+    owned_by: 'wick',
+    wick: { placements: ['edge'] },
+  };
   expect(list).toEqual({ object: 'list', data: [entry] });
   expect(await (await call(`/v1/models/${model}`)).json()).toEqual(entry);
   const unknown = await call('/v1/models/some/other-model');
@@ -51,13 +58,24 @@ test('a completion has the shape of OpenAI, and streams the same text', async ()
     object: 'text_completion',
     created: expect.any(Number),
     model,
-    choices: [{ index: 0, text: expect.any(String), logprobs: null, finish_reason: expect.stringMatching(/stop|length/) }],
+    choices: [
+      {
+        index: 0,
+        text: expect.any(String),
+        logprobs: null,
+        finish_reason: expect.stringMatching(/stop|length/),
+      },
+    ],
     usage: expect.objectContaining({ completion_tokens: expect.any(Number) }),
   });
   const { prompt_tokens, completion_tokens, total_tokens } = whole.usage;
   expect(total_tokens).toBe(prompt_tokens + completion_tokens);
 
-  const streamed = await post('/v1/completions', { ...greedy, stream: true, stream_options: { include_usage: true } });
+  const streamed = await post('/v1/completions', {
+    ...greedy,
+    stream: true,
+    stream_options: { include_usage: true },
+  });
   expect(streamed.headers.get('content-type')).toContain('text/event-stream');
   const events = (await streamed.text()).trim().split('\n\n');
   expect(events.pop()).toBe('data: [DONE]');
@@ -95,7 +113,8 @@ test("OpenAI's own client completes and chats, streaming and not", async () => {
   expect((await client.models.list()).data.map(({ id }) => id)).toContain(model);
   const completion = await client.completions.create(greedy);
   let text = '';
-  for await (const chunk of await client.completions.create({ ...greedy, stream: true })) text += chunk.choices[0].text;
+  for await (const chunk of await client.completions.create({ ...greedy, stream: true }))
+    text += chunk.choices[0].text;
   expect(text).toBe(completion.choices[0].text);
 
   const messages = [{ role: 'user' as const, content: 'Write a story about a cat.' }];
@@ -108,7 +127,9 @@ test("OpenAI's own client completes and chats, streaming and not", async () => {
     text += chunk.choices[0].delta.content ?? '';
   }
   expect(text).toBe(chat.choices[0].message.content);
-  await expect(client.completions.create({ ...greedy, model: 'gpt-none' })).rejects.toThrow(OpenAI.NotFoundError);
+  await expect(client.completions.create({ ...greedy, model: 'gpt-none' })).rejects.toThrow(
+    OpenAI.NotFoundError,
+  );
 });
 
 test('a terminal is shown three curl lines, a browser a page of its own', async () => {
@@ -147,14 +168,26 @@ const refusals: [what: string, path: string, init: RequestInit, status: number, 
   ['half a JSON', '/v1/chat/completions', { method: 'POST', body: '{"model":"x"' }, 400, /not JSON/],
   ['a list', '/v1/completions', { method: 'POST', body: '[]' }, 400, /object/],
   ['no UTF-8', '/text', { method: 'POST', body: new Uint8Array([0x61, 0xff, 0xfe]) }, 400, /UTF-8/],
-  ['UTF-16 JSON', '/v1/completions', { method: 'POST', body: Buffer.from('\ufeff{}', 'utf16le') }, 400, /UTF-8/],
+  [
+    'UTF-16 JSON',
+    '/v1/completions',
+    { method: 'POST', body: Buffer.from('\ufeff{}', 'utf16le') },
+    400,
+    /UTF-8/,
+  ],
   ['another method', '/v1/completions', { method: 'GET' }, 405, /POST/],
   ['a deletion', '/v1/models', { method: 'DELETE' }, 405, /GET/],
   ['another path', '/v1/embeddings', { method: 'POST', body: '{}' }, 404, /nothing at/],
   ['a negative number in the query', '/text?max_tokens=-1', { method: 'POST', body: 'a' }, 400, /max_tokens/],
   ['a word for a number', '/text?temperature=hot', { method: 'POST', body: 'a' }, 400, /temperature/],
   ['an unknown option', '/text?magic=1', { method: 'POST', body: 'a' }, 400, /magic/],
-  ['an unknown model for text', '/text?model=nobody', { method: 'POST', body: 'a' }, 404, /nobody.*Llama-wick-3M/],
+  [
+    'an unknown model for text',
+    '/text?model=nobody',
+    { method: 'POST', body: 'a' },
+    404,
+    /nobody.*Llama-wick-3M/,
+  ],
 ];
 const badRequests: [what: string, fields: object, status: number, sentence: RegExp][] = [
   ['no model', { model: undefined }, 400, /model/],
@@ -174,10 +207,22 @@ const badRequests: [what: string, fields: object, status: number, sentence: RegE
   ['a prompt longer than the context', { prompt: 'word '.repeat(5000) }, 400, /\d.*512/],
 ];
 for (const [what, fields, status, sentence] of badRequests) {
-  refusals.push([what, '/v1/completions', { method: 'POST', body: JSON.stringify({ ...greedy, ...fields }) }, status, sentence]);
+  refusals.push([
+    what,
+    '/v1/completions',
+    { method: 'POST', body: JSON.stringify({ ...greedy, ...fields }) },
+    status,
+    sentence,
+  ]);
 }
 refusals.push(
-  ['half of a surrogate pair', '/v1/completions', { method: 'POST', body: `{"model":"${model}","prompt":"\\ud800"}` }, 400, /surrogate/],
+  [
+    'half of a surrogate pair',
+    '/v1/completions',
+    { method: 'POST', body: `{"model":"${model}","prompt":"\\ud800"}` },
+    400,
+    /surrogate/,
+  ],
   [
     'half of one in a chat',
     '/v1/chat/completions',
@@ -185,8 +230,20 @@ refusals.push(
     400,
     /surrogate/,
   ],
-  ['an unknown role', '/v1/chat/completions', { method: 'POST', body: `{"model":"${model}","messages":[{"role":"king","content":"a"}]}` }, 400, /role/],
-  ['no messages', '/v1/chat/completions', { method: 'POST', body: `{"model":"${model}","messages":[]}` }, 400, /messages/],
+  [
+    'an unknown role',
+    '/v1/chat/completions',
+    { method: 'POST', body: `{"model":"${model}","messages":[{"role":"king","content":"a"}]}` },
+    400,
+    /role/,
+  ],
+  [
+    'no messages',
+    '/v1/chat/completions',
+    { method: 'POST', body: `{"model":"${model}","messages":[]}` },
+    400,
+    /messages/,
+  ],
 );
 
 test.each(refusals)('%s is refused with a sentence', async (_, path, init, status, sentence) => {
@@ -227,7 +284,17 @@ test('10 MB are refused, said beforehand or not', async () => {
 });
 
 test('no JSON whatever is answered with a failure of ours', async () => {
-  const field = fc.constantFrom('model', 'prompt', 'messages', 'max_tokens', 'stream', 'stop', 'logit_bias', 'seed', 'top_p');
+  const field = fc.constantFrom(
+    'model',
+    'prompt',
+    'messages',
+    'max_tokens',
+    'stream',
+    'stop',
+    'logit_bias',
+    'seed',
+    'top_p',
+  );
   const body = fc.oneof(fc.jsonValue(), fc.dictionary(field, fc.jsonValue()));
   const path = fc.constantFrom('/v1/completions', '/v1/chat/completions');
   await fc.assert(
@@ -244,7 +311,11 @@ test('300 clients at once are served or told to come again', async () => {
   const answers = await Promise.all(
     Array.from({ length: 300 }, async (_, i) => {
       const response = await post('/v1/completions', { ...greedy, max_tokens: 4, stream: i % 2 === 0 });
-      return { status: response.status, retry: response.headers.get('retry-after'), body: await response.text() };
+      return {
+        status: response.status,
+        retry: response.headers.get('retry-after'),
+        body: await response.text(),
+      };
     }),
   );
   for (const { status, retry, body } of answers) {

@@ -25,7 +25,11 @@ export async function freePort(): Promise<number> {
 }
 
 /** Waits until a condition holds. @throws Error naming what never came */
-export async function until(what: string, holds: () => Promise<boolean> | boolean, milliseconds = 30_000): Promise<void> {
+export async function until(
+  what: string,
+  holds: () => Promise<boolean> | boolean,
+  milliseconds = 30_000,
+): Promise<void> {
   const end = Date.now() + milliseconds;
   while (!(await holds())) {
     if (Date.now() > end) throw new Error(`This never came: ${what}.`);

@@ -6,64 +6,64 @@ import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { styleText } from 'node:util';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { bundleWorker, runWorker } from '../../edge/host.ts';
+import { printJson, styled } from '../output.ts';
 
-const main = fileURLToPath(new URL('../wick.js', import.meta.url));
+const wick = fileURLToPath(new URL('../wick.js', import.meta.url));
+const models = fileURLToPath(new URL('../../../models', import.meta.url));
 
 /** Milliseconds: before the service is started again, how long it may take to end, and how often it is asked. */
 const pause = { first: 1_000, longest: 30_000, ending: 10_000, asking: 100 };
 
-export function startCommand(): Command {
-  return new Command('start')
-    .description('Start the service and the Worker, and show where to ask.')
-    .option('--port <number>', 'port of the Worker (or PORT)', process.env.PORT || '8787')
-    .option(
-      '--service-port <number>',
-      'port of the service (or WICK_SERVICE_PORT)',
-      process.env.WICK_SERVICE_PORT || '8788',
-    )
-    .option('--host <address>', 'address at which the Worker listens', '127.0.0.1')
-    .option('--json', 'write the log as one JSON object a line')
-    .action(async (options: { port: string; servicePort: string; host: string; json?: boolean }) => {
-      const port = parsePort(options.port, 'PORT');
-      const servicePort = parsePort(options.servicePort, 'WICK_SERVICE_PORT');
-      if (port === servicePort) throw new Error(`The Worker and the service cannot both have port ${port}.`);
-      process.exitCode = await start({ port, servicePort, host: options.host, json: options.json ?? false });
-    });
-}
-
-interface StartOptions {
+interface Options {
   port: number;
   servicePort: number;
   host: string;
-  json: boolean;
+  json?: boolean;
+}
+
+/** `wick start`: what `npm start` runs. */
+export function startCommand(): Command {
+  const { PORT, WICK_SERVICE_PORT } = process.env;
+  return new Command('start')
+    .description('Start the service and the Worker in one terminal, and show where to ask.')
+    .option('--port <n>', 'port of the Worker (or PORT)', portOf, portOf(PORT || '8787', 'PORT'))
+    .option(
+      '--service-port <n>',
+      'port of the service (or WICK_SERVICE_PORT)',
+      portOf,
+      portOf(WICK_SERVICE_PORT || '8788', 'WICK_SERVICE_PORT'),
+    )
+    .option('--host <address>', 'address at which the Worker listens', '127.0.0.1')
+    .option('--json', 'write the log as one JSON object a line')
+    .action(async (options: Options) => {
+      process.exitCode = await start(options);
+    });
 }
 
 type Part = 'wick' | 'edge' | 'service';
 type Log = (from: Part, line: string) => void;
+/** The environment that the Worker and the service share. */
+type Variables = { WICK_SERVICE_URL: string; WICK_SECRET: string };
 
 /** Runs both until a signal ends them. Returns the exit code: 0 after SIGTERM and SIGHUP, 130 after Ctrl-C. */
-async function start({ port, servicePort, host, json }: StartOptions): Promise<number> {
+async function start({ port, servicePort, host, json }: Options): Promise<number> {
+  if (port === servicePort) throw new Error(`The Worker and the service cannot both have port ${port}.`);
   await refuseTakenPort(port, host, 'The Worker', 'PORT');
   await refuseTakenPort(servicePort, '127.0.0.1', 'The service', 'WICK_SERVICE_PORT');
-  const log = json ? jsonLog : textLog();
+  const log = json ? jsonLog : textLog;
   const ending = new AbortController();
   const signal = untilSignal(ending);
-  const serviceUrl = `http://127.0.0.1:${servicePort}`;
   const variables = {
-    WICK_SERVICE_URL: serviceUrl,
+    WICK_SERVICE_URL: `http://127.0.0.1:${servicePort}`,
     WICK_SECRET: process.env.WICK_SECRET || randomBytes(32).toString('hex'),
   };
 
   log('wick', 'Starting the service and the Worker.');
-  const service = superviseService(
-    { ...variables, WICK_SERVICE_PORT: String(servicePort) },
-    serviceUrl,
-    log,
-    ending.signal,
-  );
+  const address = ['--host', '127.0.0.1', '--port', String(servicePort)];
+  const serve = ['serve', '--models', models, ...address];
+  const service = superviseService(serve, variables, log, ending.signal);
   try {
     const bundle = await bundleWorker();
     if (ending.signal.aborted) return await signal;
@@ -92,12 +92,13 @@ async function start({ port, servicePort, host, json }: StartOptions): Promise<n
  * `ready` resolves with whether it answers, as soon as it does or has ended for the first time; `ended` when the last
  * process is gone.
  */
-function superviseService(variables: Record<string, string>, url: string, log: Log, signal: AbortSignal) {
+function superviseService(serve: string[], variables: Variables, log: Log, signal: AbortSignal) {
   const ready = Promise.withResolvers<boolean>();
   async function supervise(): Promise<void> {
-    for (let wait = pause.first; !signal.aborted; wait = Math.min(2 * wait, pause.longest)) {
+    let wait = pause.first;
+    for (let again = false; !signal.aborted; again = true) {
       const started = Date.now();
-      const child = spawn(process.execPath, [main, 'serve'], {
+      const child = spawn(process.execPath, [wick, ...serve], {
         env: { ...process.env, ...variables },
         stdio: ['ignore', 'pipe', 'pipe'],
       });
@@ -109,7 +110,10 @@ function superviseService(variables: Record<string, string>, url: string, log: L
       const kill = () => child.kill('SIGKILL');
       process.once('exit', kill);
       signal.addEventListener('abort', end, { once: true });
-      untilHealthy(url, gone).then(ready.resolve);
+      untilHealthy(variables.WICK_SERVICE_URL, gone).then((well) => {
+        ready.resolve(well);
+        if (well && again) log('wick', 'The service answers again.');
+      });
       const [code, killer] = await gone.catch((error: Error) => [error.message, null] as const);
       process.removeListener('exit', kill);
       signal.removeEventListener('abort', end);
@@ -120,6 +124,7 @@ function superviseService(variables: Record<string, string>, url: string, log: L
         `The service ended (${killer ?? code}). The edge goes on with its own models; the service starts again in ${wait / 1000} s.`,
       );
       await sleep(wait, undefined, { signal }).catch(() => {});
+      wait = Math.min(2 * wait, pause.longest);
     }
   }
   return { ready: ready.promise, ended: supervise() };
@@ -150,7 +155,7 @@ async function endProcess(child: ChildProcess, gone: Promise<unknown>): Promise<
   clearTimeout(timer);
 }
 
-/** Resolves with the exit code when a signal asks for the end, or nobody reads the log any more. A second one ends at once. */
+/** Resolves with the exit code when a signal asks for the end. A second one ends at once. */
 function untilSignal(ending: AbortController): Promise<number> {
   return new Promise((resolve) => {
     const end = (code: number) => () => {
@@ -159,14 +164,15 @@ function untilSignal(ending: AbortController): Promise<number> {
       resolve(code);
     };
     process.on('SIGINT', end(130)).on('SIGTERM', end(0)).on('SIGHUP', end(0));
-    process.stdout.once('error', end(0));
   });
 }
 
-function parsePort(text: string, name: string): number {
+function portOf(text: string, variable?: unknown): number {
   const port = Number(text);
-  if (Number.isInteger(port) && port >= 1 && port <= 65_535) return port;
-  throw new Error(`${name} is "${text}"; a port is a whole number from 1 to 65535.`);
+  if (/^\d+$/.test(text) && port >= 1 && port <= 65_535) return port;
+  const sentence = 'A port is a whole number from 1 to 65535.';
+  if (typeof variable === 'string') throw new Error(`${variable} is "${text}". ${sentence}`);
+  throw new InvalidArgumentError(sentence);
 }
 
 /** @throws Error saying that a port is taken, and how to move it */
@@ -188,15 +194,7 @@ async function refuseTakenPort(port: number, host: string, who: string, variable
   }
 }
 
-const jsonLog: Log = (from, message) => {
-  console.log(JSON.stringify({ time: new Date().toISOString(), from, message }));
-};
+const jsonLog: Log = (from, message) => printJson({ time: new Date().toISOString(), from, message });
 
-function textLog(): Log {
-  const colours = { wick: 'yellow', edge: 'cyan', service: 'magenta' } as const;
-  const coloured = process.stdout.isTTY && !process.env.NO_COLOR;
-  return (from, line) => {
-    const prefix = `${from.padEnd(7)} │`;
-    console.log(`${coloured ? styleText(colours[from], prefix) : prefix} ${line}`);
-  };
-}
+const colours = { wick: 'yellow', edge: 'cyan', service: 'magenta' } as const;
+const textLog: Log = (from, line) => console.log(`${styled(colours[from], `${from.padEnd(7)} │`)} ${line}`);

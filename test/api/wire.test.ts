@@ -1,0 +1,178 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { BadRequest } from '../../src/api/errors.ts';
+import { readEvents, type ServiceEvent, writeEvent } from '../../src/api/events.ts';
+import { answerChunks, answerHead, parseChatCompletionRequest, parseCompletionRequest, wholeAnswer } from '../../src/api/openai.ts';
+import { parsePlainOptions } from '../../src/api/plain.ts';
+import { signatureFault, signRequest } from '../../src/api/signature.ts';
+
+const usage = { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 };
+const start = { type: 'start', prompt_tokens: 3 } as const;
+const done = { type: 'done', finish_reason: 'stop', usage } as const;
+const delta = (text: string) => ({ type: 'delta', text, tokens: [1] }) as const;
+
+function body(chunks: Uint8Array[]): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    start(controller) {
+      for (const chunk of chunks) controller.enqueue(chunk);
+      controller.close();
+    },
+  });
+}
+
+async function collect(stream: ReadableStream<Uint8Array>): Promise<ServiceEvent[]> {
+  const events: ServiceEvent[] = [];
+  for await (const event of readEvents(stream)) events.push(event);
+  return events;
+}
+
+describe('events', () => {
+  it('are the same however the bytes are cut', async () => {
+    const texts = fc.array(fc.string({ unit: 'grapheme' }), { maxLength: 6 });
+    await fc.assert(
+      fc.asyncProperty(texts, fc.array(fc.integer({ min: 1, max: 30 }), { maxLength: 60 }), async (texts, cuts) => {
+        const events = [start, ...texts.map(delta), done];
+        const bytes = new TextEncoder().encode(events.map(writeEvent).join(''));
+        const chunks: Uint8Array[] = [];
+        let at = 0;
+        for (const cut of cuts) chunks.push(bytes.slice(at, (at += cut)));
+        chunks.push(bytes.slice(at));
+        expect(await collect(body(chunks))).toEqual(events);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  it.each([
+    ['nothing', '', /ended before/],
+    ['no last event', writeEvent(start), /ended before/],
+    ['a cut line', `${writeEvent(start)}{"type":"del`, /ended before/],
+    ['no JSON', 'hello\n', /no JSON/],
+    ['no event', '{"type":"party"}\n', /no event/],
+    ['a line without end', 'x'.repeat(1_100_000), /without an end/],
+  ])('of a stream with %s are an error', async (_, text, message) => {
+    await expect(collect(body([new TextEncoder().encode(text)]))).rejects.toThrow(message);
+  });
+});
+
+describe('requests', () => {
+  it('take OpenAI’s forms', () => {
+    expect(parseCompletionRequest({ model: 'm', prompt: 'a', stop: 'x', temperature: null })).toEqual({
+      model: 'm',
+      input: { text: 'a' },
+      parameters: { stop: ['x'] },
+      stream: false,
+      includeUsage: false,
+      placement: undefined,
+      fallback: false,
+    });
+    expect(parseCompletionRequest({ model: 'm', prompt: ['a'] }).input).toEqual({ text: 'a' });
+    expect(parseCompletionRequest({ model: 'm', prompt: [1, 2] }).input).toEqual({ tokens: [1, 2] });
+    const chat = parseChatCompletionRequest({
+      model: 'm',
+      messages: [
+        { role: 'developer', content: 'Be kind.' },
+        { role: 'user', content: [{ type: 'text', text: 'Hi' }, { type: 'text', text: '!' }] },
+      ],
+      max_completion_tokens: 5,
+      stream: true,
+      stream_options: { include_usage: true },
+    });
+    expect(chat).toMatchObject({ parameters: { max_tokens: 5 }, stream: true, includeUsage: true });
+    expect(chat.input).toEqual({ messages: [{ role: 'system', content: 'Be kind.' }, { role: 'user', content: 'Hi!' }] });
+  });
+
+  it.each([
+    [null, /JSON object, not null/, null],
+    [[], /JSON object, not a list/, null],
+    ['x', /JSON object, not a string/, null],
+    [{}, /model/, 'model'],
+    [{ model: 'm' }, /prompt/, 'prompt'],
+    [{ model: 'm', prompt: 7 }, /prompt/, 'prompt'],
+    [{ model: 'm', prompt: ['a', 'b'] }, /prompt/, null],
+    [{ model: 'm', prompt: 'a\ud800' }, /surrogate/, 'prompt'],
+    [{ model: 'm', prompt: 'a', max_tokens: -1 }, /max_tokens.*from 1/, 'max_tokens'],
+    [{ model: 'm', prompt: 'a', max_tokens: '5' }, /max_tokens/, 'max_tokens'],
+    [{ model: 'm', prompt: 'a', temperature: 9 }, /temperature.*0 to 2/, 'temperature'],
+    [{ model: 'm', prompt: 'a', n: 2 }, /`n`/, 'n'],
+    [{ model: 'm', prompt: 'a', stop: ['a', 'b', 'c', 'd', 'e'] }, /stop/, 'stop'],
+    [{ model: 'm', prompt: 'a', logit_bias: { x: 1 } }, /logit_bias/, 'logit_bias.x'],
+    [{ model: 'm', prompt: 'a', echo: true }, /`echo` is a parameter that wick does not serve/, 'echo'],
+    [{ model: 'm', prompt: 'a', tempreature: 1 }, /`tempreature` is not a parameter that wick knows/, 'tempreature'],
+  ])('%j are refused with a sentence', (json, message, param) => {
+    expect(() => parseCompletionRequest(json)).toThrow(message);
+    try {
+      parseCompletionRequest(json);
+    } catch (error) {
+      expect(error).toBeInstanceOf(BadRequest);
+      if (param) expect((error as BadRequest).param).toBe(param);
+      expect((error as BadRequest).message).toMatch(/^[`T].*\.$/);
+    }
+  });
+
+  it('never throw anything but a refusal', () => {
+    fc.assert(
+      fc.property(fc.anything(), (json) => {
+        for (const parse of [parseCompletionRequest, parseChatCompletionRequest]) {
+          try {
+            parse(json);
+          } catch (error) {
+            expect(error).toBeInstanceOf(BadRequest);
+          }
+        }
+      }),
+    );
+  });
+
+  it('take options from a query', () => {
+    const options = parsePlainOptions(new URLSearchParams('max_tokens=5&temperature=0.5&stop=a&stop=b&fallback=true'));
+    expect(options).toEqual({ model: undefined, placement: undefined, fallback: true, parameters: { max_tokens: 5, temperature: 0.5, stop: ['a', 'b'] } });
+    expect(() => parsePlainOptions(new URLSearchParams('max_tokens=many'))).toThrow(/max_tokens/);
+    expect(() => parsePlainOptions(new URLSearchParams('max_tokens='))).toThrow(/max_tokens/);
+    expect(() => parsePlainOptions(new URLSearchParams('hello=1'))).toThrow(/`hello` is not/);
+  });
+});
+
+describe('answers', () => {
+  async function* events() {
+    yield* [start, delta('Hel'), delta('lo'), done];
+  }
+
+  it('hold text, reason and usage', async () => {
+    expect(await wholeAnswer('completion', answerHead('completion', 'm'), events())).toMatchObject({
+      id: expect.stringMatching(/^cmpl-/),
+      object: 'text_completion',
+      choices: [{ index: 0, text: 'Hello', finish_reason: 'stop', logprobs: null }],
+      usage,
+    });
+    expect(await wholeAnswer('chat', answerHead('chat', 'm'), events())).toMatchObject({
+      id: expect.stringMatching(/^chatcmpl-/),
+      object: 'chat.completion',
+      choices: [{ message: { role: 'assistant', content: 'Hello' } }],
+    });
+  });
+
+  it('stream the same in chunks, usage last where asked for', async () => {
+    const chunks = [];
+    for await (const chunk of answerChunks('chat', answerHead('chat', 'm'), events(), true)) chunks.push(chunk as never);
+    const parts = chunks as { choices: { delta: { role?: string; content?: string }; finish_reason: string | null }[]; usage?: unknown }[];
+    expect(parts.map(({ choices }) => choices[0]?.delta.content ?? '').join('')).toBe('Hello');
+    expect(parts[0].choices[0].delta.role).toBe('assistant');
+    expect(parts.at(-2)!.choices[0].finish_reason).toBe('stop');
+    expect(parts.at(-1)).toMatchObject({ choices: [], usage });
+  });
+});
+
+describe('signatures', () => {
+  it('hold for what was signed, and nothing else', async () => {
+    const request = { secret: 's', method: 'POST', path: '/a?b=1', body: 'x' };
+    const headers = new Headers(await signRequest(request));
+    expect(await signatureFault(request, headers)).toBeUndefined();
+    for (const change of [{ secret: 't' }, { method: 'PUT' }, { path: '/a' }, { body: 'y' }]) {
+      expect(await signatureFault({ ...request, ...change }, headers)).toMatch(/does not fit/);
+    }
+    expect(await signatureFault(request, new Headers())).toMatch(/not signed/);
+    headers.set('x-wick-timestamp', '12');
+    expect(await signatureFault(request, headers)).toMatch(/seconds from now/);
+  });
+});
