@@ -6,14 +6,18 @@ export interface Problem {
     | 'nothing found'
     | 'unreadable'
     | 'unknown format'
+    | 'wrong ending'
     | 'empty'
     | 'broken archive'
     | 'bad UTF-8'
-    | 'line too long'
+    | 'too long'
     | 'not text'
     | 'broken record'
-    | 'no text field';
+    | 'no text field'
+    | 'nothing held out';
   detail: string;
   /** How many times, where one line of the report stands for many. */
   count?: number;
 }
+
+export type ReportProblem = (problem: Problem) => void;

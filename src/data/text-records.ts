@@ -7,8 +7,8 @@ export interface RawRecord {
   credit?: string;
 }
 
-/** A document without marks is cut at the next line after this many characters. */
-export const DOCUMENT_LIMIT = 100_000;
+/** A text without marks is cut at the next empty line after this many characters, at any line after twice as many. */
+export const DOCUMENT_LIMIT = 50_000;
 
 const START = '<start>';
 const END = '<end>';
@@ -29,17 +29,33 @@ export async function* textRecords(lines: AsyncIterable<string>): AsyncGenerator
       rest = rest.slice(end + END.length);
       [buffer, length, marked] = [[], 0, true];
     }
-    buffer.push(rest);
-    length += rest.length + 1;
-    marked ||= rest.includes(START);
-    if (length > DOCUMENT_LIMIT) {
-      yield* marked ? markedRecords(buffer.join('\n')) : [plainRecord(buffer)];
-      [buffer, length] = [[], 0];
+    // A line that is a book by itself is cut at its sentences.
+    for (const part of rest.length > DOCUMENT_LIMIT ? sentences(rest) : [rest]) {
+      buffer.push(part);
+      length += part.length + 1;
+      marked ||= part.includes(START);
+      if (length > 2 * DOCUMENT_LIMIT || (length > DOCUMENT_LIMIT && part.trim() === '')) {
+        yield* marked ? markedRecords(buffer.join('\n')) : [plainRecord(buffer)];
+        [buffer, length] = [[], 0];
+      }
     }
   }
   const text = buffer.join('\n');
   if (text.trim() === '') return;
   yield* marked ? markedRecords(text) : [plainRecord(buffer)];
+}
+
+/** Stretches of at most `DOCUMENT_LIMIT` characters that end with a sentence, or else with a word. */
+function* sentences(line: string): Generator<string> {
+  let from = 0;
+  while (line.length - from > DOCUMENT_LIMIT) {
+    const stretch = line.slice(from, from + DOCUMENT_LIMIT);
+    const sentence = Math.max(...['. ', '! ', '? ', '。'].map((end) => stretch.lastIndexOf(end) + 1));
+    const cut = sentence > DOCUMENT_LIMIT / 2 ? sentence : stretch.lastIndexOf(' ') + 1 || DOCUMENT_LIMIT;
+    yield stretch.slice(0, cut);
+    from += cut;
+  }
+  yield line.slice(from);
 }
 
 /** The records in a stretch without `<end>`: more than one where ends are missing. */
@@ -67,12 +83,16 @@ function* markedRecords(text: string): Generator<RawRecord> {
 function plainRecord(lines: string[]): RawRecord {
   const first = lines.findIndex((line) => line.trim() !== '');
   const pages = lines.filter((line) => line.trim() === '##').length;
-  return pages >= 2 && lines[first]?.startsWith('# ') ? storybook(lines.slice(first)) : { text: lines.join('\n').trim() };
+  return pages >= 2 && lines[first]?.startsWith('# ')
+    ? storybook(lines.slice(first))
+    : { text: lines.join('\n').trim() };
 }
 
 /** Pages become paragraphs: their lines were broken to fit a picture, not by meaning. */
 function storybook(lines: string[]): RawRecord {
-  const credits = lines.findIndex((line) => /^\*\s*(licen[cs]e|text|illustration|translation|language|adaptation)\b/i.test(line.trim()));
+  const credits = lines.findIndex((line) =>
+    /^\*\s*(licen[cs]e|text|illustration|translation|language|adaptation)\b/i.test(line.trim()),
+  );
   const story = credits < 0 ? lines : lines.slice(0, credits);
   const pages = story
     .slice(1)
@@ -82,14 +102,20 @@ function storybook(lines: string[]): RawRecord {
     .filter(Boolean);
   return {
     text: [story[0].trim(), ...pages].join('\n\n'),
-    credit: credits < 0 ? undefined : `${story[0].replace(/^# /, '')}: ${lines.slice(credits).join(' ').trim()}`,
+    credit:
+      credits < 0 ? undefined : `${story[0].replace(/^# /, '')}: ${lines.slice(credits).join(' ').trim()}`,
   };
 }
 
 function paragraphs(page: string): string {
   return page
     .split(/\n\s*\n/)
-    .map((paragraph) => paragraph.trim().split(/\s*\n\s*/).join(' '))
+    .map((paragraph) =>
+      paragraph
+        .trim()
+        .split(/\s*\n\s*/)
+        .join(' '),
+    )
     .filter(Boolean)
     .join('\n\n');
 }

@@ -66,7 +66,7 @@ export async function bundleWorker(): Promise<WorkerBundle> {
         contents: type === 'ESModule' || type === 'Text' ? contents.toString() : contents,
       };
     });
-    const { unstable_readConfig } = await import('wrangler');
+    const { unstable_readConfig } = await keepingSignals(() => import('wrangler'));
     const config = unstable_readConfig({ config: join(root, 'wrangler.toml') }, { hideWarnings: true });
     return {
       modules: await Promise.all(modules),
@@ -101,44 +101,47 @@ export interface RunningWorker {
 /** Runs a bundle on workerd. Resolves when it takes requests. */
 export async function runWorker(options: WorkerOptions): Promise<RunningWorker> {
   const forward = (stream: Readable) => createInterface(stream).on('line', options.log);
-  const keepSignals = signalKeeper();
-  const miniflare = new Miniflare({
-    name: 'wick',
-    ...options.bundle,
-    bindings: options.variables,
-    host: options.host ?? '127.0.0.1',
-    port: options.port,
-    inspectorPort: options.inspect ? 0 : undefined,
-    cf: false,
-    log: new Log(LogLevel.NONE),
-    handleRuntimeStdio: (stdout: Readable, stderr: Readable) => [stdout, stderr].forEach(forward),
+  const miniflare = await keepingSignals(async () => {
+    const instance = new Miniflare({
+      name: 'wick',
+      ...options.bundle,
+      bindings: options.variables,
+      host: options.host ?? '127.0.0.1',
+      port: options.port,
+      inspectorPort: options.inspect ? 0 : undefined,
+      cf: false,
+      log: new Log(LogLevel.NONE),
+      handleRuntimeStdio: (stdout: Readable, stderr: Readable) => [stdout, stderr].forEach(forward),
+    });
+    try {
+      await instance.ready;
+      return instance;
+    } catch (error) {
+      await instance.dispose();
+      throw error;
+    }
   });
-  try {
-    const url = await miniflare.ready;
-    keepSignals();
-    return {
-      url,
-      inspectorUrl: () => miniflare.getInspectorURL(),
-      stop: () => miniflare.dispose(),
-    };
-  } catch (error) {
-    await miniflare.dispose();
-    throw error;
-  }
+  return {
+    url: await miniflare.ready,
+    inspectorUrl: () => miniflare.getInspectorURL(),
+    stop: () => miniflare.dispose(),
+  };
 }
 
 /**
- * Miniflare ends the whole process at a signal; here that is for its owner to do. The returned function takes the
- * listeners away that came after this call. (What Miniflare does at the process's exit, it goes on doing.)
+ * Does something and takes away what it has put to the process's signals: wrangler and Miniflare end the whole process
+ * at one, which is for its owner to do. (What Miniflare does at the process's exit, it goes on doing.)
  */
-function signalKeeper(): () => void {
+async function keepingSignals<T>(task: () => Promise<T>): Promise<T> {
   const signals = ['SIGINT', 'SIGTERM'] as const;
   const before = new Set(signals.flatMap((signal) => process.listeners(signal)));
-  return () => {
+  try {
+    return await task();
+  } finally {
     for (const signal of signals) {
       for (const listener of process.listeners(signal)) {
         if (!before.has(listener)) process.removeListener(signal, listener);
       }
     }
-  };
+  }
 }

@@ -73,7 +73,7 @@ export async function answer(
     const known = await serviceModels(access, signal);
     if (!known.some(({ id }) => id === model)) throw await absent(wish, access, signal);
     const request = { model, input: wish.input, parameters: wish.parameters };
-    return begun({
+    return await begun({
       model,
       placement: 'service',
       fallback: false,

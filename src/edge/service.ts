@@ -83,7 +83,7 @@ export async function* generateOnService(
   } catch (thrown) {
     if (thrown instanceof Failure) throw thrown;
     signal.throwIfAborted();
-    console.warn('The service broke off:', thrown);
+    console.warn(`The service broke off: ${(thrown as Error).message}`);
     throw new ServiceDown('The service broke off in the middle of its answer.', {
       code: 'service_broke_off',
     });
@@ -101,17 +101,23 @@ async function ask(
 ): Promise<Response> {
   const slow = new AbortController();
   const timer = setTimeout(() => slow.abort(), patience.answer);
-  try {
-    const signature = await signRequest({ secret: access.secret, method, path, body });
-    return await fetch(new URL(path, access.url), {
+  const signature = await signRequest({ secret: access.secret, method, path, body });
+  const send = () =>
+    fetch(new URL(path, access.url), {
       method,
       headers: { ...signature, ...(body && { 'content-type': 'application/json' }) },
       body: body || undefined,
       signal: AbortSignal.any([signal, slow.signal]),
     });
+  try {
+    // A connection kept from before may be to a service that has been started anew since.
+    return await send().catch((thrown: Error & { retryable?: boolean }) => {
+      if (!thrown.retryable || signal.aborted) throw thrown;
+      return send();
+    });
   } catch (thrown) {
     signal.throwIfAborted();
-    console.warn('The service does not answer:', thrown);
+    console.warn(`The service does not answer: ${(thrown as Error).message}`);
     throw new ServiceDown('The service that has this model does not answer now.');
   } finally {
     clearTimeout(timer);

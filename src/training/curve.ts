@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as echarts from 'echarts';
 import sharp from 'sharp';
-import type { StepMetrics } from './trainer.ts';
+import type { StepMetrics } from './metrics.ts';
 
 /** Draws `loss.svg` and `loss.png` into a run's folder: training loss, its smoothed line, and validation loss. */
 export async function drawCurve(folder: string, metrics: readonly StepMetrics[]): Promise<void> {

@@ -1,5 +1,5 @@
 /** The training loop: windows of tokens in, better parameters out, step by step. */
-import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gptParameters } from '../architecture/gpt.ts';
 import { createWindows, openDataset, type Split } from '../data/shards.ts';
@@ -8,22 +8,9 @@ import { parseTrainingConfig, type TrainingConfig } from './config.ts';
 import { drawCurve } from './curve.ts';
 import { accumulationGraph, evaluationGraph, flopsPerToken, optimizerStates, stepGraph, updateGraph } from './graphs.ts';
 import { initialParameters } from './initialization.ts';
+import { appendMetrics, readMetrics, type StepMetrics, trimMetrics } from './metrics.ts';
 import { createSession, type InferenceSession, type Provider, Tensor } from './runtime.ts';
 import { learningRateShare } from './schedule.ts';
-
-/** One line of `metrics.jsonl`. */
-export interface StepMetrics {
-  step: number;
-  /** Tokens seen since the run began. */
-  tokens: number;
-  /** Mean negative log-likelihood of the batch, in nats a token. */
-  loss: number;
-  gradient_norm: number;
-  learning_rate: number;
-  tokens_per_second: number;
-  validation_loss?: number;
-  validation_bits_per_byte?: number;
-}
 
 export interface TrainingProgress extends StepMetrics {
   max_steps: number;
@@ -125,7 +112,7 @@ export async function train(json: unknown, options: TrainingOptions = {}): Promi
     };
     const end = step === config.max_steps;
     if (end || step % config.evaluate_every === 0) Object.assign(last, await evaluate(state));
-    appendFileSync(join(config.out, 'metrics.jsonl'), `${JSON.stringify(last)}\n`);
+    appendMetrics(config.out, last);
     if (end || step % config.checkpoint_every === 0) checkpoint = save();
     if (end || step % config.evaluate_every === 0) await drawCurve(config.out, readMetrics(config.out));
     options.onProgress?.({
@@ -158,27 +145,6 @@ interface State {
 interface Batch {
   input_ids: Tensor;
   targets: Tensor;
-}
-
-/** What a run has learnt so far, step by step. */
-export function readMetrics(folder: string): StepMetrics[] {
-  const path = join(folder, 'metrics.jsonl');
-  if (!existsSync(path)) return [];
-  return readFileSync(path, 'utf8')
-    .split('\n')
-    .flatMap((line) => {
-      try {
-        return [JSON.parse(line) as StepMetrics];
-      } catch {
-        return []; // The empty last line, or a line cut by a kill: its step is done again.
-      }
-    });
-}
-
-/** Steps after the checkpoint are done again; their lines go. */
-function trimMetrics(folder: string, step: number): void {
-  const lines = readMetrics(folder).filter((metrics) => metrics.step <= step);
-  writeFileSync(join(folder, 'metrics.jsonl'), lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
 }
 
 function zeros({ name, shape }: { name: string; shape: number[] }): [string, Tensor] {

@@ -1,15 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BadRequest } from '../../src/api/errors.ts';
-import { readEvents, type ServiceEvent, writeEvent } from '../../src/api/events.ts';
+import { type GenerationEvent, readEvents, type ServiceEvent, writeEvent } from '../../src/api/events.ts';
 import { answerChunks, answerHead, parseChatCompletionRequest, parseCompletionRequest, wholeAnswer } from '../../src/api/openai.ts';
 import { parsePlainOptions } from '../../src/api/plain.ts';
 import { signatureFault, signRequest } from '../../src/api/signature.ts';
 
 const usage = { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 };
-const start = { type: 'start', prompt_tokens: 3 } as const;
-const done = { type: 'done', finish_reason: 'stop', usage } as const;
-const delta = (text: string) => ({ type: 'delta', text, tokens: [1] }) as const;
+const start: GenerationEvent = { type: 'start', prompt_tokens: 3 };
+const done: GenerationEvent = { type: 'done', finish_reason: 'stop', usage };
+const delta = (text: string): GenerationEvent => ({ type: 'delta', text, tokens: [1] });
 
 function body(chunks: Uint8Array[]): ReadableStream<Uint8Array> {
   return new ReadableStream({
@@ -134,7 +134,7 @@ describe('requests', () => {
 });
 
 describe('answers', () => {
-  async function* events() {
+  async function* events(): AsyncGenerator<GenerationEvent> {
     yield* [start, delta('Hel'), delta('lo'), done];
   }
 
@@ -153,9 +153,11 @@ describe('answers', () => {
   });
 
   it('stream the same in chunks, usage last where asked for', async () => {
-    const chunks = [];
-    for await (const chunk of answerChunks('chat', answerHead('chat', 'm'), events(), true)) chunks.push(chunk as never);
-    const parts = chunks as { choices: { delta: { role?: string; content?: string }; finish_reason: string | null }[]; usage?: unknown }[];
+    interface Chunk {
+      choices: { delta: { role?: string; content?: string }; finish_reason: string | null }[];
+    }
+    const parts: Chunk[] = [];
+    for await (const chunk of answerChunks('chat', answerHead('chat', 'm'), events(), true)) parts.push(chunk as Chunk);
     expect(parts.map(({ choices }) => choices[0]?.delta.content ?? '').join('')).toBe('Hello');
     expect(parts[0].choices[0].delta.role).toBe('assistant');
     expect(parts.at(-2)!.choices[0].finish_reason).toBe('stop');

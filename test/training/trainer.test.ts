@@ -3,7 +3,8 @@ import { existsSync, readFileSync, statSync, truncateSync, writeFileSync } from 
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { latestCheckpoint, listCheckpoints, loadCheckpoint } from '../../src/training/checkpoint.ts';
-import { readMetrics, train } from '../../src/training/trainer.ts';
+import { readMetrics } from '../../src/training/metrics.ts';
+import { train } from '../../src/training/trainer.ts';
 import { temporaryFolder, tinyDataset, tinyTraining } from '../fixtures/tiny.ts';
 
 const wick = new URL('../../src/cli/wick.js', import.meta.url).pathname;

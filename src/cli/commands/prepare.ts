@@ -1,69 +1,102 @@
+import { join } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { prepare } from '../../data/prepare.ts';
-import type { Kind } from '../../data/quality.ts';
+import { type PrepareOptions, prepare } from '../../data/prepare.ts';
+import { kinds } from '../../data/quality.ts';
+import type { Report } from '../../data/report.ts';
 import { formatCount, printJson } from '../output.ts';
-import { createProgress, type Progress } from '../progress.ts';
+import { createProgress } from '../progress.ts';
 
-interface Options {
-  out: string;
-  vocabSize: number;
-  contextLength: number;
-  tokenizer?: string;
-  validation: number;
-  seed: number;
-  language: string;
-  kind: Kind;
-  textField?: string;
-  force?: boolean;
-  json?: boolean;
-}
+type Options = Omit<PrepareOptions, 'sources' | 'signal' | 'onProgress'> & { json?: boolean };
 
-/** `wick prepare SOURCES… --out DIR`: files to clean, deduplicated, tokenised training data. */
+/** `wick prepare SOURCES… --out DIR`: text files made into a data set to train on. */
 export function prepareCommand(): Command {
   return new Command('prepare')
-    .description('Read files, clean and deduplicate them, hold some out, learn a tokenizer, and write shards of tokens and a report.')
-    .argument('<sources...>', 'files, folders or patterns: .md .txt .jsonl .html .csv .parquet, also in .gz and .zip')
-    .requiredOption('--out <dir>', 'the folder to make')
-    .option('--vocab-size <n>', 'tokens in the vocabulary', number, 4096)
-    .option('--context-length <n>', 'the longest sequence of the model to come, named in the tokenizer', number, 512)
-    .option('--tokenizer <dir>', "take this folder's tokenizer instead of learning one")
-    .option('--validation <share>', 'share of documents held out', number, 0.01)
-    .option('--seed <n>', 'decides the order and what is held out', number, 1)
-    .option('--language <code>', 'keep texts in this language (ISO 639-1), or any', 'en')
-    .addOption(new Option('--kind <kind>', 'which rules of quality hold').choices(['prose', 'code', 'any']).default('prose'))
-    .option('--text-field <name>', 'the field that holds the text in .jsonl, .csv and .parquet')
-    .option('--force', 'take the place of whatever the folder holds')
+    .description(
+      'Clean, deduplicate and tokenise text: .md .txt .jsonl .html .csv .parquet, also in .gz and .zip, from files, folders and patterns.',
+    )
+    .argument('<sources...>', 'files, folders (with all below them) and patterns')
+    .requiredOption('--out <dir>', 'the folder of the data set; it appears whole or not at all')
+    .option('--vocab-size <n>', 'tokens of the vocabulary that is learnt', wholeNumber, 4096)
+    .option('--tokenizer <file>', 'a tokenizer.json, or its folder, to take instead of learning one')
+    .option('--context-length <n>', "the longest sequence, for the tokenizer's files", wholeNumber, 512)
+    .option('--validation <share>', 'share of documents held out, from 0 up to 1', share, 0.01)
+    .option('--seed <n>', 'decides what is held out and the order of training', wholeNumber, 1)
+    .option('--language <code>', 'keep this language (ISO 639-1), or any', 'en')
+    .addOption(
+      new Option('--kind <kind>', 'by whose rules quality is judged').choices(kinds).default('prose'),
+    )
+    .option('--text-field <name>', 'field of tables that holds the text, or INSTRUCTION,RESPONSE')
+    .option('--limit <n>', 'read at most this many documents', wholeNumber)
+    .option('--force', 'write also into a folder that holds other things; they stay')
     .option('--json', 'print the report as one line of JSON')
-    .action(async (sources: string[], options: Options) => {
-      let progress: Progress | undefined;
+    .action(async (sources: string[], { json, ...options }: Options) => {
+      const stop = new AbortController();
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
       let stage = '';
-      const report = await prepare({
-        sources,
-        ...options,
-        onProgress: (at) => {
-          if (at.stage !== stage) {
-            progress?.finish();
-            stage = at.stage;
-            progress = createProgress({ label: stage, total: at.total, unit: at.unit });
-          }
-          progress!.update(at.done);
-        },
-      });
-      progress?.finish();
-      for (const { source, kind, detail, count } of report.problems.slice(0, 20)) {
-        console.error(`${source}: ${kind}${count ? ` (${count} times)` : ''}. ${detail}`);
+      let progress: ReturnType<typeof createProgress> | undefined;
+      try {
+        const report = await prepare({
+          ...options,
+          sources,
+          signal: stop.signal,
+          onProgress: (now) => {
+            if (now.stage !== stage) {
+              progress?.finish();
+              stage = now.stage;
+              progress = createProgress({ label: stage, total: now.total, unit: now.unit });
+            }
+            progress?.update(now.done);
+          },
+        });
+        progress?.finish();
+        tellProblems(report);
+        if (json) return printJson(report);
+        tellReport(report, options.out);
+      } catch (error) {
+        progress?.finish();
+        if (!stop.signal.aborted) throw error;
+        console.error('wick: stopped, nothing was written.');
+        process.exitCode = 130;
       }
-      if (report.problem_count > 20) console.error(`${report.problem_count} problems in all; report.json lists them.`);
-      if (options.json) return printJson(report);
-      const { documents, splits, tokenizer } = report;
-      console.log(
-        `${formatCount(documents.read)} documents read, ${formatCount(documents.kept)} kept; ${formatCount(splits!.train.tokens)} training and ${formatCount(splits!.validation.tokens)} validation tokens, ${tokenizer!.bytes_per_token.toFixed(2)} bytes each.\n${options.out}/report.html shows what was dropped, and why.`,
-      );
     });
 }
 
-function number(value: string): number {
-  const parsed = Number(value);
-  if (value.trim() === '' || !Number.isFinite(parsed)) throw new InvalidArgumentError('It is a number.');
-  return parsed;
+const SHOWN = 10;
+
+function tellProblems({ problems, problem_count }: Report): void {
+  for (const { source, kind, detail, count = 1 } of problems.slice(0, SHOWN)) {
+    console.error(`wick: ${source}: ${kind}${count > 1 ? `, ${formatCount(count)} times` : ''}. ${detail}`);
+  }
+  if (problems.length > SHOWN) {
+    console.error(
+      `wick: ${formatCount(problem_count)} problems in all, ${formatCount(problems.length - SHOWN)} more lines of them in report.json.`,
+    );
+  }
+}
+
+function tellReport({ documents, dropped, splits, tokenizer }: Report, out: string): void {
+  console.log(
+    `${formatCount(documents.read)} documents read, ${formatCount(documents.kept)} kept, ${formatCount(documents.validation)} of them held out.`,
+  );
+  for (const { reason, count } of dropped.slice(0, SHOWN))
+    console.log(`  ${formatCount(count)} dropped: ${reason}`);
+  if (splits) {
+    const rate = tokenizer ? `, ${tokenizer.bytes_per_token.toFixed(2)} bytes each` : '';
+    console.log(
+      `${formatCount(splits.train.tokens)} training tokens${rate}; ${formatCount(splits.validation.tokens)} for validation.`,
+    );
+  }
+  console.log(`${out}: what was dropped and why stands in ${join(out, 'report.html')}.`);
+}
+
+function wholeNumber(value: string): number {
+  if (!/^\d+$/.test(value)) throw new InvalidArgumentError('It is a whole number.');
+  return Number(value);
+}
+
+function share(value: string): number {
+  const number = Number(value);
+  if (value.trim() === '' || !(number >= 0 && number < 1))
+    throw new InvalidArgumentError('It is at least 0 and under 1.');
+  return number;
 }

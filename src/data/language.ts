@@ -1,0 +1,44 @@
+/** Which language a text is in. */
+import { detectAll, supportedLanguages, toISO2 } from 'tinyld';
+
+/** ISO 639-1 codes of the languages that can be told (ISO 639-3 where there is no shorter one). */
+export const knownLanguages: readonly string[] = supportedLanguages
+  .map((code) => toISO2(code) || code)
+  .sort();
+
+/** Characters of a text's middle that are looked at. */
+const SAMPLE = 2_000;
+/** Where another language is found likelier, the wanted one must still reach this share of its likelihood. */
+const CLOSE = 0.6;
+
+// The commonest words of English; real English is a quarter to a half of them.
+export const englishWords = new Set(
+  'the be to of and a in that have i it for not on with he as you do at this but his by from they we say her she or an will my one all would there their what so up out if about who get which go me when make can like no just him know take into your good some could them see than then now look only come its over after use how our was were is are been had has did said'.split(
+    ' ',
+  ),
+);
+
+/** The share of English's commonest words among all words of a text. */
+export function englishShare(words: readonly string[]): number {
+  if (words.length === 0) return 0;
+  let known = 0;
+  for (const word of words) if (englishWords.has(word)) known++;
+  return known / words.length;
+}
+
+/**
+ * Whether a text is in a language (ISO 639-1), by letter sequences (tinyld). Texts too short or too strange to tell
+ * count as being in it.
+ *
+ * @param words lower-case words of the text, for a quick look that spares most English texts the slow one
+ */
+export function isLanguage(text: string, language: string, words: readonly string[]): boolean {
+  if (language === 'en' && words.length >= 20 && englishShare(words) >= 0.25) return true;
+  const middle = Math.max(0, (text.length - SAMPLE) >> 1);
+  const found = detectAll(text.slice(middle, middle + SAMPLE));
+  if (found.length === 0) return words.length < 5 || !/\p{L}/u.test(text) || language === 'en';
+  const wanted = found.find(({ lang }) => lang === language)?.accuracy ?? 0;
+  if (wanted >= CLOSE * found[0].accuracy) return true;
+  // A few words are too few to be sure.
+  return words.length < 8 && found[0].accuracy < 1;
+}

@@ -1,0 +1,43 @@
+/** What a run measured, a line of JSON for each step: `metrics.jsonl` in its folder. */
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** One line of `metrics.jsonl`. */
+export interface StepMetrics {
+  step: number;
+  /** Tokens seen since the run began. */
+  tokens: number;
+  /** Mean negative log-likelihood of the batch, in nats a token. */
+  loss: number;
+  gradient_norm: number;
+  learning_rate: number;
+  tokens_per_second: number;
+  validation_loss?: number;
+  validation_bits_per_byte?: number;
+}
+
+/** Adds a step's line. */
+export function appendMetrics(folder: string, metrics: StepMetrics): void {
+  appendFileSync(join(folder, 'metrics.jsonl'), `${JSON.stringify(metrics)}\n`);
+}
+
+/** What a run has learnt so far, step by step. */
+export function readMetrics(folder: string): StepMetrics[] {
+  const path = join(folder, 'metrics.jsonl');
+  if (!existsSync(path)) return [];
+  return readFileSync(path, 'utf8')
+    .split('\n')
+    .flatMap((line) => {
+      try {
+        return [JSON.parse(line) as StepMetrics];
+      } catch {
+        return []; // The empty last line, or a line cut by a kill: its step is done again.
+      }
+    });
+}
+
+/** Steps after the checkpoint are done again; their lines go. */
+export function trimMetrics(folder: string, step: number): void {
+  const lines = readMetrics(folder).filter((metrics) => metrics.step <= step);
+  writeFileSync(join(folder, 'metrics.jsonl'), lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+}
