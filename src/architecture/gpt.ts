@@ -7,7 +7,15 @@
  */
 import { Graph, type Value } from '../graph/graph.ts';
 import { add, cast, mul, silu, sub } from '../graph/operators/elementwise.ts';
-import { expandTo, gather, range, reshape, shapeTensor, split, transpose } from '../graph/operators/layout.ts';
+import {
+  expandTo,
+  gather,
+  range,
+  reshape,
+  shapeTensor,
+  split,
+  transpose,
+} from '../graph/operators/layout.ts';
 import { matmul } from '../graph/operators/matmul.ts';
 import { rmsNorm } from '../graph/operators/normalization.ts';
 import { reduceSum } from '../graph/operators/reduction.ts';
@@ -41,7 +49,12 @@ export function gptParameters(config: GptConfig): ParameterSpec[] {
   const { hidden_size: width, intermediate_size: inner, num_hidden_layers: layers, head_dim } = config;
   const std = config.initializer_range;
   const residual = std / Math.sqrt(2 * layers);
-  const matrix = (name: string, shape: number[], initial: number): ParameterSpec => ({ name, shape, initial, kind: 'matrix' });
+  const matrix = (name: string, shape: number[], initial: number): ParameterSpec => ({
+    name,
+    shape,
+    initial,
+    kind: 'matrix',
+  });
   const norm = (name: string): ParameterSpec => ({ name, shape: [width], initial: 'ones', kind: 'vector' });
   const heads = config.num_attention_heads + 2 * config.num_key_value_heads;
   return [
@@ -73,9 +86,15 @@ function decoder(config: GptConfig, weights: Weights, tokens: Value, attend: Att
   let hidden = gather(weights('model.embed_tokens.weight'), tokens);
   for (let i = 0; i < config.num_hidden_layers; i++) {
     const layer = `model.layers.${i}`;
-    const qkv = matmul(norm(hidden, `${layer}.input_layernorm.weight`), weights(`${layer}.self_attn.qkv_proj.weight`));
+    const qkv = matmul(
+      norm(hidden, `${layer}.input_layernorm.weight`),
+      weights(`${layer}.self_attn.qkv_proj.weight`),
+    );
     hidden = add(hidden, matmul(attend(qkv, i), weights(`${layer}.self_attn.o_proj.weight`)));
-    const inner = matmul(norm(hidden, `${layer}.post_attention_layernorm.weight`), weights(`${layer}.mlp.gate_up_proj.weight`));
+    const inner = matmul(
+      norm(hidden, `${layer}.post_attention_layernorm.weight`),
+      weights(`${layer}.mlp.gate_up_proj.weight`),
+    );
     const [gate, up] = split(inner, [config.intermediate_size, config.intermediate_size]);
     hidden = add(hidden, matmul(mul(silu(gate), up), weights(`${layer}.mlp.down_proj.weight`)));
   }
@@ -85,7 +104,8 @@ function decoder(config: GptConfig, weights: Weights, tokens: Value, attend: Att
 function rotaryConstants(graph: Graph, config: GptConfig): { cos: Value; sin: Value } {
   const { max_position_embeddings: positions, head_dim } = config;
   const tables = rotaryTables(positions, head_dim, config.rope_theta);
-  const constant = (name: 'cos' | 'sin') => graph.constant(name, tables[name], [positions, head_dim / 2], 'float32');
+  const constant = (name: 'cos' | 'sin') =>
+    graph.constant(name, tables[name], [positions, head_dim / 2], 'float32');
   return { cos: constant('cos'), sin: constant('sin') };
 }
 
@@ -112,7 +132,9 @@ export function gptLoss(
   const mask = causalMask(tokens, seq);
   const attend: Attend = (qkv) => {
     const parts = split(qkv, [heads * head_dim, kvHeads * head_dim, kvHeads * head_dim]);
-    const [q, k, v] = parts.map((x, i) => transpose(reshape(x, [...shape, i === 0 ? heads : kvHeads, head_dim]), [0, 2, 1, 3]));
+    const [q, k, v] = parts.map((x, i) =>
+      transpose(reshape(x, [...shape, i === 0 ? heads : kvHeads, head_dim]), [0, 2, 1, 3]),
+    );
     const turn = (x: Value) => rotary(x, positions, cos, sin);
     const mixed = causalAttention(turn(q), turn(k), v, mask);
     return reshape(transpose(mixed, [0, 2, 1, 3]), [...shape, heads * head_dim]);
@@ -138,10 +160,16 @@ export function gptLoss(
  */
 export function gptInference(config: GptConfig, weights: ReadonlyMap<string, Float32Array>): Graph {
   const graph = new Graph('decoder');
-  const tokens = graph.input('input_ids', 'int64', ['batch', 'seq']);
-  const mask = graph.input('attention_mask', 'int64', ['batch', 'total']);
-  const positions = graph.input('position_ids', 'int64', ['batch', 'seq']);
-  const cacheShape: Dim[] = ['batch', config.num_key_value_heads, 'past', config.head_dim];
+  // The names of symbolic dimensions are those of Hugging Face's exports: Transformers.js looks for `batch_size`.
+  const tokens = graph.input('input_ids', 'int64', ['batch_size', 'sequence_length']);
+  const mask = graph.input('attention_mask', 'int64', ['batch_size', 'total_sequence_length']);
+  const positions = graph.input('position_ids', 'int64', ['batch_size', 'sequence_length']);
+  const cacheShape: Dim[] = [
+    'batch_size',
+    config.num_key_value_heads,
+    'past_sequence_length',
+    config.head_dim,
+  ];
   const past = Array.from({ length: config.num_hidden_layers }, (_, i) => ({
     key: graph.input(`past_key_values.${i}.key`, 'float32', cacheShape),
     value: graph.input(`past_key_values.${i}.value`, 'float32', cacheShape),
@@ -156,10 +184,15 @@ export function gptInference(config: GptConfig, weights: ReadonlyMap<string, Flo
   const { cos, sin } = rotaryConstants(graph, config);
   // The attention operator counts from the mask: the last position of each row, and the longest row's length.
   const last = cast(sub(reduceSum(mask, [1], false), graph.scalar(1, 'int64')), 'int32');
-  const total = cast(reshape(shapeTensor(mask, ['total']), []), 'int32');
+  const total = cast(reshape(shapeTensor(mask, ['total_sequence_length']), []), 'int32');
   const present: { key: Value; value: Value }[] = [];
   const attend: Attend = (qkv, layer) => {
-    const { output, key, value } = groupQueryAttention(qkv, past[layer], { last, total, cos, sin, positions }, config);
+    const { output, key, value } = groupQueryAttention(
+      qkv,
+      past[layer],
+      { last, total, cos, sin, positions },
+      config,
+    );
     present[layer] = { key, value };
     return output;
   };

@@ -10,6 +10,10 @@ export const knownLanguages: readonly string[] = supportedLanguages
 const SAMPLE = 2_000;
 /** Where another language is found likelier, the wanted one must still reach this share of its likelihood. */
 const CLOSE = 0.6;
+/** A guess less sure than this is none: tables and lists of names belong to no language. */
+const SURE = 0.25;
+/** Names weigh too much in texts of fewer words: there, one common English word in ten is enough. */
+const FEW_WORDS = 20;
 
 // The commonest words of English; real English is a quarter to a half of them.
 export const englishWords = new Set(
@@ -33,12 +37,14 @@ export function englishShare(words: readonly string[]): number {
  * @param words lower-case words of the text, for a quick look that spares most English texts the slow one
  */
 export function isLanguage(text: string, language: string, words: readonly string[]): boolean {
-  if (language === 'en' && words.length >= 20 && englishShare(words) >= 0.25) return true;
+  if (language === 'en' && englishShare(words) >= (words.length < FEW_WORDS ? 0.1 : 0.2)) return true;
   const middle = Math.max(0, (text.length - SAMPLE) >> 1);
-  const found = detectAll(text.slice(middle, middle + SAMPLE));
-  if (found.length === 0) return words.length < 5 || !/\p{L}/u.test(text) || language === 'en';
+  // Signs mislead: an upright bar is taken for the full stop of Hindi.
+  const letters = text.slice(middle, middle + SAMPLE).replace(/[^\p{L}\p{M}\s'’]+/gu, ' ');
+  const found = detectAll(letters);
+  if (found.length === 0 || found[0].accuracy < SURE) return true;
   const wanted = found.find(({ lang }) => lang === language)?.accuracy ?? 0;
   if (wanted >= CLOSE * found[0].accuracy) return true;
-  // A few words are too few to be sure.
+  // A handful of words is too few to be sure.
   return words.length < 8 && found[0].accuracy < 1;
 }

@@ -155,8 +155,16 @@ function isVerse(lines: readonly string[]): boolean {
   return short >= 0.85 && worded >= 0.6;
 }
 
-/** A long last line of prose without an end. A short one may be a heading, a name, a line of verse. */
+/**
+ * A long last line of prose without an end. A short one may be a heading, a name, a line of verse; a row of a table,
+ * a point of a list and a date end so as well.
+ */
 function isCutOff(lines: readonly string[]): boolean {
   const last = lines.at(-1)?.trimEnd() ?? '';
-  return last.length >= 60 && /[\p{L}\p{N},;:(–—-]$/u.test(last);
+  if (
+    last.length < 60 ||
+    /\s\|\s|^\s*(?:[-*•]|\d+[.)])\s|^[^\s:]+(?: \S+){0,2}: \S+(?: \S+){0,3}$/.test(last)
+  )
+    return false;
+  return /[\p{L},;:(–—-]$/u.test(last);
 }

@@ -32,7 +32,9 @@ app.use(async (c, next) => {
   const start = Date.now();
   await next();
   c.header('x-content-type-options', 'nosniff');
-  console.log(`${c.req.method} ${c.req.path} ${c.res.status} ${Date.now() - start} ms ${c.get('requestId')}`);
+  console.log(
+    `${c.req.method} ${c.req.path.slice(0, 200)} ${c.res.status} ${Date.now() - start} ms ${c.get('requestId')}`,
+  );
 });
 app.use(
   cors({

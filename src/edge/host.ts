@@ -36,13 +36,14 @@ export interface WorkerBundle {
 
 /**
  * Bundles the Worker that wrangler.toml describes.
- * @throws Error with what wrangler said
+ * @throws Error with what wrangler said, or when the signal aborts
  */
-export async function bundleWorker(): Promise<WorkerBundle> {
+export async function bundleWorker(signal?: AbortSignal): Promise<WorkerBundle> {
   const folder = await mkdtemp(join(tmpdir(), 'wick-worker-'));
   try {
     await promisify(execFile)(process.execPath, [wrangler, 'deploy', '--dry-run', '--outdir', folder], {
       cwd: root,
+      signal,
       env: {
         ...process.env,
         CI: '1',

@@ -20,6 +20,7 @@ export const runtimeMemoryBytes = (): number => memory?.buffer.byteLength ?? 0;
 
 /**
  * Loads a model into this isolate, on one thread. Loads one at a time.
+ * The session's `run` uses up what it is fed: the tensors' buffers are detached afterwards.
  * @param file the ONNX file's bytes. They are copied into the runtime's memory and then given up: `file` is
  * detached, so that an isolate of 128 MB does not hold its weights twice.
  */
@@ -35,16 +36,37 @@ async function create(file: ArrayBuffer): Promise<ort.InferenceSession> {
   const instantiate = WebAssembly.instantiate;
   WebAssembly.instantiate = redirected(instantiate);
   try {
-    return await ort.InferenceSession.create(new Uint8Array(file), { executionProviders: ['wasm'] });
+    const session = await ort.InferenceSession.create(new Uint8Array(file), { executionProviders: ['wasm'] });
+    file.transfer(0);
+    return usingUp(session);
   } finally {
     WebAssembly.instantiate = instantiate;
-    file.transfer(0);
   }
+}
+
+/**
+ * A step takes the whole cache of keys and values and gives a new one. V8 lets tens of megabytes of such buffers lie
+ * before it collects; in an isolate they are given up at once.
+ */
+function usingUp(session: ort.InferenceSession): ort.InferenceSession {
+  const run = session.run.bind(session) as (
+    feeds: ort.InferenceSession.FeedsType,
+    ...rest: unknown[]
+  ) => Promise<never>;
+  session.run = async (feeds: ort.InferenceSession.FeedsType, ...rest: unknown[]) => {
+    try {
+      return await run(feeds, ...rest);
+    } finally {
+      for (const { data } of Object.values(feeds) as ort.Tensor[])
+        (data as Float32Array<ArrayBuffer>).buffer.transfer(0);
+    }
+  };
+  return session;
 }
 
 function redirected(instantiate: typeof WebAssembly.instantiate): typeof WebAssembly.instantiate {
   const redirect = async (source: unknown, imports: WebAssembly.Imports = {}) => {
-    if (source !== standIn && !(source instanceof Uint8Array && source.byteLength === standIn.byteLength)) {
+    if (!(source instanceof Uint8Array && source.byteLength === standIn.byteLength)) {
       return instantiate(source as BufferSource, imports);
     }
     memory = Object.values(imports)

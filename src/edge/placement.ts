@@ -70,7 +70,7 @@ export async function answer(
   try {
     if (wish.placement === 'edge' || !access) throw await absent(wish, access, signal);
     const model = wish.model ?? atEdge!.id;
-    const known = await serviceModels(access, signal);
+    const known = await serviceModels(access, signal, model);
     if (!known.some(({ id }) => id === model)) throw await absent(wish, access, signal);
     const request = { model, input: wish.input, parameters: wish.parameters };
     return await begun({

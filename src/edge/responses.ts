@@ -7,6 +7,7 @@
 
 import type { Caller } from './caller.ts';
 import type { EdgeContext } from './context.ts';
+import { toFailure } from './failure.ts';
 import type { Placement } from './placement.ts';
 
 /** `identity`, because a proxy that compresses would keep small pieces back. */
@@ -16,7 +17,8 @@ const streamHeaders = { 'content-encoding': 'identity', 'cache-control': 'no-sto
 const holding = 250;
 
 /**
- * Streams text as it comes. If `parts` throws, the body breaks off, so that nobody takes it for whole.
+ * Streams text as it comes. `parts` says in its own way what goes wrong: a body that is broken off looks whole to who
+ * reads it, since workerd ends it as if it were.
  * @param contentType of the text, which is sent as UTF-8
  */
 export function streamed(
@@ -51,8 +53,8 @@ async function pump(
 }
 
 /**
- * JSON in one piece. A failure within the first moments has its own status; after them the status is sent, and a
- * failure breaks the body off.
+ * JSON in one piece. A failure within the first moments is thrown, for a status of its own; after them the status is
+ * sent, and the error object stands in the answer's place.
  */
 export async function inOnePiece(c: EdgeContext, caller: Caller, value: Promise<unknown>): Promise<Response> {
   const json = value.then((whole) => `${JSON.stringify(whole)}\n`);
@@ -63,10 +65,14 @@ export async function inOnePiece(c: EdgeContext, caller: Caller, value: Promise<
     return c.body(early, 200, { 'content-type': 'application/json' });
   }
   async function* parts(): AsyncGenerator<string> {
-    for (;;) {
-      const whole = await within(json, caller);
-      if (whole !== undefined) return yield whole;
-      yield ' ';
+    try {
+      for (;;) {
+        const whole = await within(json, caller);
+        if (whole !== undefined) return yield whole;
+        yield ' ';
+      }
+    } catch (thrown) {
+      yield JSON.stringify(toFailure(thrown, c.get('requestId')).body);
     }
   }
   return streamed(c, caller, parts(), 'application/json');

@@ -20,7 +20,7 @@ export interface ServiceModel {
 /** Milliseconds: until the service begins to answer, and between two events of a stream. */
 const patience = { answer: 30_000, event: 60_000, health: 1_000 };
 /** Milliseconds for which the list of the service's models stays known. */
-const listLife = 10_000;
+const listLife = 5_000;
 
 /** The service cannot be reached, or is not fit to answer: what `fallback` is for. */
 export class ServiceDown extends Failure {
@@ -32,11 +32,17 @@ export class ServiceDown extends Failure {
 let known: { url: string; until: number; models: ServiceModel[] } | undefined;
 
 /**
- * The models of the service, from a short memory.
+ * The models of the service, from a short memory where it holds the one that is wanted.
  * @throws ServiceDown
  */
-export async function serviceModels(access: ServiceAccess, signal: AbortSignal): Promise<ServiceModel[]> {
-  if (known && known.url === access.url && Date.now() < known.until) return known.models;
+export async function serviceModels(
+  access: ServiceAccess,
+  signal: AbortSignal,
+  wanted?: string,
+): Promise<ServiceModel[]> {
+  const fresh = known?.url === access.url && Date.now() < known.until ? known.models : undefined;
+  if (fresh && (!wanted || fresh.some(({ id }) => id === wanted))) return fresh;
+  known = undefined;
   const response = await ask(access, 'GET', '/v1/models', '', signal);
   const { data } = (await response.json().catch(() => ({}))) as { data?: ServiceModel[] };
   if (!response.ok || !Array.isArray(data))
@@ -77,7 +83,7 @@ export async function* generateOnService(
     for (;;) {
       const { done, value: event } = await inTime(events.next());
       if (done) return;
-      if (event.type === 'error') throw new Failure(event.status, event.error.message, event.error);
+      if (event.type === 'error') throw failureOf(event.status, event.error);
       yield event;
     }
   } catch (thrown) {
@@ -116,6 +122,7 @@ async function ask(
       return send();
     });
   } catch (thrown) {
+    known = undefined;
     signal.throwIfAborted();
     console.warn(`The service does not answer: ${(thrown as Error).message}`);
     throw new ServiceDown('The service that has this model does not answer now.');
@@ -136,7 +143,12 @@ async function refusal(response: Response): Promise<Failure> {
     console.warn(`The service answers ${response.status}: ${body.error?.message ?? 'no error object'}`);
     return new ServiceDown('The service that has this model cannot answer now.');
   }
-  return new Failure(response.status, body.error.message, body.error);
+  return failureOf(response.status, body.error);
+}
+
+/** The service's refusal in its own words, under a status that is one. */
+function failureOf(status: number, error: ErrorObject['error']): Failure {
+  return new Failure(status >= 400 && status <= 599 ? status : 500, error.message, error);
 }
 
 async function inTime<T>(promise: Promise<T>): Promise<T> {

@@ -27,7 +27,7 @@ export async function text(c: EdgeContext): Promise<Response> {
   }
 }
 
-/** The text alone, ending in a line break. One that breaks off says so, and does not end as if it were whole. */
+/** The text alone, ending in a line break. One that breaks off says so. */
 async function* plainText(
   events: AsyncGenerator<GenerationEvent>,
   requestId: string,
@@ -37,7 +37,7 @@ async function* plainText(
   } catch (thrown) {
     const { message } = toFailure(thrown, requestId);
     yield `\n\n[${message}]\n`;
-    throw thrown;
+    return;
   }
   yield '\n';
 }

@@ -127,7 +127,8 @@ export function tensorData(tensor: OnnxTensor): TensorData {
     throw new Error(`The tensor "${tensor.name}" has element type ${tensor.dataType} or a storage that wick does not read.`);
   }
   const array = arrayTypes[dtype];
-  const bytes = tensor.rawData.slice();
+  // A copy, since the bytes may lie anywhere in a larger buffer.
+  const bytes = Uint8Array.from(tensor.rawData);
   return new array(bytes.buffer, 0, bytes.length / array.BYTES_PER_ELEMENT);
 }
 

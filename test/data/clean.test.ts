@@ -265,6 +265,44 @@ describe('what is kept', () => {
     expect(reason(story(1), undefined, { language: 'de' })).toBe('other language');
     expect(isLanguage(german, 'en', measure(german).lowerWords)).toBe(false);
   });
+  test.each([
+    [
+      'de',
+      'Als er am nächsten Morgen aufwachte, war das Haus leer und in der Küche stand nur noch eine Tasse, die niemand ausgetrunken hatte.',
+    ],
+    [
+      'nl',
+      'Toen hij de volgende ochtend wakker werd, was het huis leeg en in de keuken stond alleen nog een kopje dat niemand had leeggedronken.',
+    ],
+    [
+      'fr',
+      "Quand il se réveilla le lendemain matin, la maison était vide et dans la cuisine il ne restait qu'une tasse que personne n'avait finie.",
+    ],
+    [
+      'es',
+      'Cuando se despertó a la mañana siguiente, la casa estaba vacía y en la cocina solo quedaba una taza que nadie había terminado.',
+    ],
+    [
+      'sv',
+      'När han vaknade nästa morgon var huset tomt och i köket stod bara en kopp som ingen hade druckit ur.',
+    ],
+    [
+      'ru',
+      'Когда он проснулся на следующее утро, дом был пуст, и на кухне стояла только чашка, которую никто не допил.',
+    ],
+    ['zh', '第二天早上他醒来时，房子空了，厨房里只剩下一只没人喝完的杯子。'],
+  ])('%s is told from English', (code, text) => {
+    const { lowerWords } = measure(text);
+    expect([isLanguage(text, code, lowerWords), isLanguage(text, 'en', lowerWords)]).toEqual([true, false]);
+  });
+  test.each([
+    'Marilyn was the name of Brian Hugh Warner.',
+    'Title: The Silent Grove | Author: Sylvia Nightshade | Year: 1961',
+    '12 34',
+    '',
+  ])('%j is not taken for another language', (text) => {
+    expect(isLanguage(text, 'en', measure(text).lowerWords)).toBe(true);
+  });
   test('English with foreign names stays', () => {
     expect(
       reason(

@@ -65,8 +65,10 @@ async function start({ port, servicePort, host, json }: Options): Promise<number
   const serve = ['serve', '--models', models, ...address];
   const service = superviseService(serve, variables, log, ending.signal);
   try {
-    const bundle = await bundleWorker();
-    if (ending.signal.aborted) return await signal;
+    const bundle = await bundleWorker(ending.signal).catch((error) => {
+      if (!ending.signal.aborted) throw error;
+    });
+    if (!bundle) return await signal;
     const worker = await runWorker({ bundle, port, host, variables, log: (line) => log('edge', line) });
     try {
       const serviceIsReady = await service.ready;

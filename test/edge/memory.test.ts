@@ -1,0 +1,48 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type IsolateMemory, measureIsolate } from '../../src/edge/isolate-memory.ts';
+import { type Started, startWorker } from './worker.ts';
+
+/** Bytes: of the 128 MB that an isolate may have. */
+const bound = 110_000_000;
+
+let worker: Started;
+beforeAll(async () => {
+  worker = await startWorker({}, true);
+});
+afterAll(() => worker?.stop());
+
+/** Goes on from 400 tokens for some more. */
+const generate = async (max_tokens: number) => {
+  const prompt = Array.from({ length: 400 }, (_, i) => 300 + i);
+  const wish = { model: 'Llama-wick-3M', prompt, temperature: 0, max_tokens, logit_bias: { 2: -100 } };
+  const response = await fetch(new URL('/v1/completions', worker.url), {
+    method: 'POST',
+    body: JSON.stringify(wish),
+  });
+  return (await response.json()) as { usage: { completion_tokens: number } };
+};
+
+test('the isolate stays under 110 MB, loaded and with every place generating to the end of the context', async () => {
+  const before = await measureIsolate(worker);
+  expect(before.wasm).toBe(0);
+  await generate(1);
+  const after = await measureIsolate(worker);
+  expect(after.wasm).toBeGreaterThan(15_000_000);
+  // The weights are in the linear memory, and not in a buffer besides.
+  expect(after.buffers).toBeLessThan(before.buffers);
+  expect(after.total).toBeLessThan(bound);
+
+  const samples: IsolateMemory[] = [];
+  let generating = true;
+  const generations = Promise.all(Array.from({ length: 5 }, () => generate(100))).finally(() => {
+    generating = false;
+  });
+  while (generating) {
+    samples.push(await measureIsolate(worker));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  for (const { usage } of await generations) expect(usage.completion_tokens).toBe(100);
+  expect(samples.length).toBeGreaterThan(10);
+  const peak = samples.reduce((a, b) => (b.total > a.total ? b : a));
+  expect(peak.total, JSON.stringify(peak)).toBeLessThan(bound);
+});
