@@ -15,29 +15,45 @@ const names = readdirSync(folder)
 
 const [name, ...args] = process.argv.slice(2);
 if (!name || !names.includes(name)) {
-  console.error(`${name ? `There is no benchmark "${name}". ` : 'Usage: npm run bench -- NAME [--json]. '}There is: ${names.join(', ')}.`);
+  console.error(
+    `${name ? `There is no benchmark "${name}". ` : 'Usage: npm run bench -- NAME [--json]. '}There is: ${names.join(', ')}.`,
+  );
   process.exit(name === '--help' ? 0 : 2);
 }
 const json = args.includes('--json');
 const { run } = (await import(new URL(`${name}.ts`, folder).href)) as {
   run: (options: { json: boolean; args: string[] }) => Promise<BenchResult>;
 };
-const { rows, summary } = await run({ json, args: args.filter((arg) => arg !== '--json') });
+const { rows, summary } = await run({
+  json,
+  args: args.filter((arg) => arg !== '--json'),
+});
 if (json) console.log(JSON.stringify(summary));
 else {
   printTable(rows);
-  console.log(Object.entries(summary).map(([key, value]) => `${key}: ${value}`).join('\n'));
+  console.log(
+    Object.entries(summary)
+      .map(([key, value]) => `${key}: ${value}`)
+      .join('\n'),
+  );
 }
 process.exit(0);
 
 function printTable(rows: BenchResult['rows']): void {
   if (rows.length === 0) return;
   const columns = Object.keys(rows[0]);
-  const width = (column: string) => Math.max(column.length, ...rows.map((row) => String(row[column] ?? '').length));
+  const width = (column: string) =>
+    Math.max(column.length, ...rows.map((row) => String(row[column] ?? '').length));
   const line = (cells: string[]) => console.log(cells.join('  ').trimEnd());
   line(columns.map((column) => column.padEnd(width(column))));
   for (const row of rows) {
-    line(columns.map((column) => (typeof row[column] === 'number' ? String(row[column]).padStart(width(column)) : String(row[column] ?? '').padEnd(width(column)))));
+    line(
+      columns.map((column) =>
+        typeof row[column] === 'number'
+          ? String(row[column]).padStart(width(column))
+          : String(row[column] ?? '').padEnd(width(column)),
+      ),
+    );
   }
   console.log('');
 }

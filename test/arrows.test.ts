@@ -39,12 +39,20 @@ function importsOf(file: string): Import[] {
   const walk = (node: unknown): void => {
     if (Array.isArray(node)) for (const child of node) walk(child);
     else if (typeof node === 'object' && node !== null) {
-      const { type, source } = node as { type?: string; source?: { value?: unknown } };
-      if (/^(Import|Export)/.test(type ?? '') && typeof source?.value === 'string') found.push({ file, specifier: source.value });
+      const { type, source } = node as {
+        type?: string;
+        source?: { value?: unknown };
+      };
+      if (/^(Import|Export)/.test(type ?? '') && typeof source?.value === 'string')
+        found.push({ file, specifier: source.value });
       for (const child of Object.values(node)) walk(child);
     }
   };
-  walk(parseAst(readFileSync(file, 'utf8'), { lang: file.endsWith('.ts') ? 'ts' : 'js' }));
+  walk(
+    parseAst(readFileSync(file, 'utf8'), {
+      lang: file.endsWith('.ts') ? 'ts' : 'js',
+    }),
+  );
   return found;
 }
 
@@ -65,7 +73,10 @@ it('rooms import only from the rooms they may', () => {
 });
 
 it('rooms that run anywhere import nothing of Node', () => {
-  const wrong = imports.filter(({ file, specifier }) => anywhere.includes(roomOf(file)) && /^node:|^onnxruntime-(node|web)/.test(specifier));
+  const wrong = imports.filter(
+    ({ file, specifier }) =>
+      anywhere.includes(roomOf(file)) && /^node:|^onnxruntime-(node|web)/.test(specifier),
+  );
   expect(wrong.filter(({ file }) => roomOf(file) !== 'graph')).toEqual([]);
   expect(wrong).toEqual([]);
 });
@@ -82,7 +93,8 @@ it('no file imports itself round a ring', () => {
   const visit = (file: string, path: string[]): void => {
     if (state.get(file) === 'open') {
       const ring = path.slice(path.indexOf(file));
-      if (!ring.every((each) => each.startsWith(operators))) rings.push(ring.map((each) => relative(src, each)).join(' → '));
+      if (!ring.every((each) => each.startsWith(operators)))
+        rings.push(ring.map((each) => relative(src, each)).join(' → '));
     }
     if (state.has(file)) return;
     state.set(file, 'open');
@@ -94,6 +106,18 @@ it('no file imports itself round a ring', () => {
 });
 
 it('nothing else lies at the top', () => {
-  const allowed = ['package.json', 'package-lock.json', 'wrangler.toml', 'tsconfig.json', 'src', 'models', 'scripts', 'test', 'README.md', 'LICENSE', 'node_modules'];
+  const allowed = [
+    'package.json',
+    'package-lock.json',
+    'wrangler.toml',
+    'tsconfig.json',
+    'src',
+    'models',
+    'scripts',
+    'test',
+    'README.md',
+    'LICENSE',
+    'node_modules',
+  ];
   expect(readdirSync(root).filter((name) => !name.startsWith('.') && !allowed.includes(name))).toEqual([]);
 });

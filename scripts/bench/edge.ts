@@ -20,11 +20,18 @@ const prompt = 'Once upon a time';
 export async function run({ args }: { args: string[] }): Promise<BenchResult> {
   const { values } = parseArgs({
     args,
-    options: { rounds: { type: 'string', default: '5' }, tokens: { type: 'string', default: '256' } },
+    options: {
+      rounds: { type: 'string', default: '5' },
+      tokens: { type: 'string', default: '256' },
+    },
   });
   const rounds = Number(values.rounds);
   // Greedy, and never the model's end: every answer is as long as asked.
-  const parameters = { temperature: 0, max_tokens: Number(values.tokens), logit_bias: { 2: -100 } };
+  const parameters = {
+    temperature: 0,
+    max_tokens: Number(values.tokens),
+    logit_bias: { 2: -100 },
+  };
   const bundle = await bundleWorker();
   const launch = () => runWorker({ bundle, port: 0, variables: {}, log: () => {}, inspect: true });
 

@@ -5,11 +5,11 @@
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { gptParameters } from '../../src/architecture/gpt.ts';
+import { createRandom } from '../../src/data/random.ts';
 import { Graph } from '../../src/graph/graph.ts';
 import { toOnnx } from '../../src/graph/onnx.ts';
 import { matmul } from '../../src/graph/operators/matmul.ts';
 import { reduceMean } from '../../src/graph/operators/reduction.ts';
-import { createRandom } from '../../src/data/random.ts';
 import { parseTrainingConfig } from '../../src/training/config.ts';
 import { flopsPerToken, optimizerStates, stepGraph } from '../../src/training/graphs.ts';
 import { initialParameters } from '../../src/training/initialization.ts';
@@ -30,13 +30,20 @@ export async function run({ args }: { args: string[] }): Promise<BenchResult> {
     },
   });
   const json = JSON.parse(readFileSync(values.config, 'utf8'));
-  const config = parseTrainingConfig({ ...json, ...(values.optimizer && { optimizer: values.optimizer }) });
+  const config = parseTrainingConfig({
+    ...json,
+    ...(values.optimizer && { optimizer: values.optimizer }),
+  });
   const provider = values.provider as Provider;
 
   const multiply = await createSession(gemmGraph(), { provider });
   const matrix = () => {
     const random = createRandom(1);
-    return new Tensor('float32', Float32Array.from({ length: SIZE * SIZE }, () => (random() - 0.5) / Math.sqrt(SIZE)), [SIZE, SIZE]);
+    return new Tensor(
+      'float32',
+      Float32Array.from({ length: SIZE * SIZE }, () => (random() - 0.5) / Math.sqrt(SIZE)),
+      [SIZE, SIZE],
+    );
   };
   const factors = { a: matrix(), b: matrix() };
   const step = await createSession(stepGraph(config), { provider });
@@ -86,12 +93,16 @@ function gemmGraph(): Uint8Array {
 function stepFeeds(config: ReturnType<typeof parseTrainingConfig>): Record<string, Tensor> {
   const random = createRandom(2);
   const { batch_size: batch, sequence_length: seq, model } = config;
-  const ids = () => BigInt64Array.from({ length: batch * seq }, () => BigInt(Math.floor(random() * model.vocab_size)));
-  const zeros = (shape: number[]) => new Tensor('float32', new Float32Array(shape.reduce((a, b) => a * b, 1)), shape);
+  const ids = () =>
+    BigInt64Array.from({ length: batch * seq }, () => BigInt(Math.floor(random() * model.vocab_size)));
+  const zeros = (shape: number[]) =>
+    new Tensor('float32', new Float32Array(shape.reduce((a, b) => a * b, 1)), shape);
   const scalar = (value: number) => new Tensor('float32', Float32Array.of(value), []);
   const parameters = initialParameters(gptParameters(model), 1);
   return {
-    ...Object.fromEntries([...parameters.values()].map(({ name, data, shape }) => [name, new Tensor('float32', data, shape)])),
+    ...Object.fromEntries(
+      [...parameters.values()].map(({ name, data, shape }) => [name, new Tensor('float32', data, shape)]),
+    ),
     ...Object.fromEntries(optimizerStates(config).map(({ name, shape }) => [name, zeros(shape)])),
     input_ids: new Tensor('int64', ids(), [batch, seq]),
     targets: new Tensor('int64', ids(), [batch, seq]),

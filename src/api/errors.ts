@@ -17,7 +17,8 @@ export function errorObject(
   message: string,
   { type, param = null, code = null }: { type?: string; param?: string | null; code?: string | null } = {},
 ): ErrorObject {
-  const usual = status === 401 ? 'authentication_error' : status >= 500 ? 'server_error' : 'invalid_request_error';
+  const usual =
+    status === 401 ? 'authentication_error' : status >= 500 ? 'server_error' : 'invalid_request_error';
   return { error: { message, type: type ?? usual, param, code } };
 }
 
@@ -27,7 +28,10 @@ export class BadRequest extends Error {
   readonly param: string | null;
   readonly code: string | null;
 
-  constructor(message: string, { param = null, code = null }: { param?: string | null; code?: string | null } = {}) {
+  constructor(
+    message: string,
+    { param = null, code = null }: { param?: string | null; code?: string | null } = {},
+  ) {
     super(message);
     this.name = 'InvalidInputError';
     this.param = param;
@@ -39,7 +43,11 @@ export class BadRequest extends Error {
  * Checks a value against a schema.
  * @throws BadRequest with a sentence about the first thing that is wrong
  */
-export function parse<T>(schema: z.ZodType<T>, value: unknown, refused: Readonly<Record<string, string>> = {}): T {
+export function parse<T>(
+  schema: z.ZodType<T>,
+  value: unknown,
+  refused: Readonly<Record<string, string>> = {},
+): T {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new BadRequest(`The body has to be a JSON object, not ${kindOf(value)}.`);
   }
@@ -49,11 +57,17 @@ export function parse<T>(schema: z.ZodType<T>, value: unknown, refused: Readonly
   if (issue.code === 'unrecognized_keys') {
     const name = issue.keys[0];
     const why = refused[name] ?? 'is not a parameter that wick knows';
-    throw new BadRequest(`\`${[...issue.path, name].join('.')}\` ${why}.`, { param: name, code: 'unsupported_parameter' });
+    throw new BadRequest(`\`${[...issue.path, name].join('.')}\` ${why}.`, {
+      param: name,
+      code: 'unsupported_parameter',
+    });
   }
   const param = issue.path.join('.') || null;
   const message = issue.message.replace(/^Invalid input: /, '');
-  throw new BadRequest(`\`${param ?? 'The body'}\` is not right: ${message}.`, { param, code: 'invalid_value' });
+  throw new BadRequest(`\`${param ?? 'The body'}\` is not right: ${message}.`, {
+    param,
+    code: 'invalid_value',
+  });
 }
 
 type Issue = z.core.$ZodIssue;

@@ -8,7 +8,9 @@ import { chatMessages, generationParameters, wellFormed } from './parameters.ts'
 
 export const generationInput = z.union([
   z.strictObject({ text: wellFormed(1_000_000) }),
-  z.strictObject({ tokens: z.array(z.number().int().min(0)).min(1).max(1_000_000) }),
+  z.strictObject({
+    tokens: z.array(z.number().int().min(0)).min(1).max(1_000_000),
+  }),
   z.strictObject({ messages: chatMessages }),
 ]);
 /** A text, token ids, or a conversation. */
@@ -31,8 +33,16 @@ export type Usage = z.infer<typeof usageSchema>;
 
 const generationEvents = [
   z.object({ type: z.literal('start'), prompt_tokens: z.number().int() }),
-  z.object({ type: z.literal('delta'), text: z.string(), tokens: z.array(z.number().int()) }),
-  z.object({ type: z.literal('done'), finish_reason: z.enum(['stop', 'length']), usage: usageSchema }),
+  z.object({
+    type: z.literal('delta'),
+    text: z.string(),
+    tokens: z.array(z.number().int()),
+  }),
+  z.object({
+    type: z.literal('done'),
+    finish_reason: z.enum(['stop', 'length']),
+    usage: usageSchema,
+  }),
 ] as const;
 const generationEvent = z.discriminatedUnion('type', generationEvents);
 /** What happens in a generation, in order: one start, deltas, one done. */
@@ -40,7 +50,11 @@ export type GenerationEvent = z.infer<typeof generationEvent>;
 
 const serviceEvent = z.discriminatedUnion('type', [
   ...generationEvents,
-  z.object({ type: z.literal('error'), status: z.number().int(), error: errorSchema }),
+  z.object({
+    type: z.literal('error'),
+    status: z.number().int(),
+    error: errorSchema,
+  }),
 ]);
 /** An event on the wire: of a generation, or its failure. */
 export type ServiceEvent = z.infer<typeof serviceEvent>;
@@ -56,7 +70,9 @@ const LINE_LIMIT = 1_000_000;
  * @throws Error if a line is no event, or the stream ends before `done` or `error`
  */
 export async function* readEvents(body: ReadableStream<Uint8Array>): AsyncGenerator<ServiceEvent> {
-  const reader = body.pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>).getReader();
+  const reader = body
+    .pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>)
+    .getReader();
   let rest = '';
   let ended = false;
   try {

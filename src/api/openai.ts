@@ -40,8 +40,27 @@ const chatCompletionRequest = z.strictObject({
 /** Parameters of OpenAI's that wick knows and does not serve. */
 const unserved = Object.fromEntries(
   [
-    ...['best_of', 'echo', 'logprobs', 'top_logprobs', 'suffix', 'functions', 'function_call', 'tools', 'tool_choice'],
-    ...['parallel_tool_calls', 'response_format', 'store', 'metadata', 'modalities', 'audio', 'prediction', 'reasoning_effort'],
+    ...[
+      'best_of',
+      'echo',
+      'logprobs',
+      'top_logprobs',
+      'suffix',
+      'functions',
+      'function_call',
+      'tools',
+      'tool_choice',
+    ],
+    ...[
+      'parallel_tool_calls',
+      'response_format',
+      'store',
+      'metadata',
+      'modalities',
+      'audio',
+      'prediction',
+      'reasoning_effort',
+    ],
     ...['service_tier', 'web_search_options', 'verbosity', 'prompt_cache_key', 'safety_identifier'],
   ].map((name) => [name, 'is a parameter that wick does not serve']),
 );
@@ -65,7 +84,11 @@ export function parseCompletionRequest(body: unknown): TextRequest {
   const { prompt, ...request } = parse(completionRequest, withoutNulls(body), unserved);
   const first = prompt[0];
   const input: GenerationInput =
-    typeof prompt === 'string' ? { text: prompt } : typeof first === 'string' ? { text: first } : { tokens: prompt as number[] };
+    typeof prompt === 'string'
+      ? { text: prompt }
+      : typeof first === 'string'
+        ? { text: first }
+        : { tokens: prompt as number[] };
   return textRequest(request, input);
 }
 
@@ -74,7 +97,11 @@ export function parseCompletionRequest(body: unknown): TextRequest {
  * @throws BadRequest naming what is wrong
  */
 export function parseChatCompletionRequest(body: unknown): TextRequest {
-  const { messages, max_completion_tokens, ...request } = parse(chatCompletionRequest, withoutNulls(body), unserved);
+  const { messages, max_completion_tokens, ...request } = parse(
+    chatCompletionRequest,
+    withoutNulls(body),
+    unserved,
+  );
   return textRequest({ ...request, max_tokens: max_completion_tokens ?? request.max_tokens }, { messages });
 }
 
@@ -121,13 +148,22 @@ export interface AnswerHead {
 /** A new answer's head. */
 export function answerHead(form: Form, model: string, wick?: AnswerHead['wick']): AnswerHead {
   const id = `${form === 'chat' ? 'chatcmpl' : 'cmpl'}-${crypto.randomUUID().replaceAll('-', '')}`;
-  return { id, model, created: Math.floor(Date.now() / 1000), ...(wick && { wick }) };
+  return {
+    id,
+    model,
+    created: Math.floor(Date.now() / 1000),
+    ...(wick && { wick }),
+  };
 }
 
 type FinishReason = 'stop' | 'length';
 
 /** A whole answer from a generation's events. */
-export async function wholeAnswer(form: Form, head: AnswerHead, events: AsyncIterable<GenerationEvent>): Promise<object> {
+export async function wholeAnswer(
+  form: Form,
+  head: AnswerHead,
+  events: AsyncIterable<GenerationEvent>,
+): Promise<object> {
   let text = '';
   let end: { finish_reason: FinishReason; usage: Usage } | undefined;
   for await (const event of events) {
@@ -142,10 +178,21 @@ export async function wholeAnswer(form: Form, head: AnswerHead, events: AsyncIte
         id,
         object: 'chat.completion',
         ...rest,
-        choices: [{ ...choice, message: { role: 'assistant', content: text, refusal: null } }],
+        choices: [
+          {
+            ...choice,
+            message: { role: 'assistant', content: text, refusal: null },
+          },
+        ],
         usage: end.usage,
       }
-    : { id, object: 'text_completion', ...rest, choices: [{ ...choice, text }], usage: end.usage };
+    : {
+        id,
+        object: 'text_completion',
+        ...rest,
+        choices: [{ ...choice, text }],
+        usage: end.usage,
+      };
 }
 
 /** The chunks of a streamed answer, as objects; what ends the stream (`[DONE]`) is the sender's. */
@@ -165,8 +212,10 @@ export async function* answerChunks(
     ...(includeUsage && { usage: null }),
   });
   for await (const event of events) {
-    if (event.type === 'start' && form === 'chat') yield chunk({ delta: { role: 'assistant', content: '' } }, null);
-    if (event.type === 'delta') yield chunk(form === 'chat' ? { delta: { content: event.text } } : { text: event.text }, null);
+    if (event.type === 'start' && form === 'chat')
+      yield chunk({ delta: { role: 'assistant', content: '' } }, null);
+    if (event.type === 'delta')
+      yield chunk(form === 'chat' ? { delta: { content: event.text } } : { text: event.text }, null);
     if (event.type === 'done') {
       yield chunk(form === 'chat' ? { delta: {} } : { text: '' }, event.finish_reason);
       if (includeUsage) yield { id, object, ...rest, choices: [], usage: event.usage };

@@ -9,8 +9,12 @@ export const wellFormed = (limit: number) =>
     .refine((text) => text.isWellFormed(), 'expected well-formed Unicode, got half of a surrogate pair');
 
 const number = (min: number, max: number) =>
-  z.number(`expected a number from ${min} to ${max}`).min(min, `expected a number from ${min} to ${max}`).max(max, `expected a number from ${min} to ${max}`);
-const whole = (min: number, max: number) => number(min, max).refine(Number.isInteger, `expected a whole number from ${min} to ${max}`);
+  z
+    .number(`expected a number from ${min} to ${max}`)
+    .min(min, `expected a number from ${min} to ${max}`)
+    .max(max, `expected a number from ${min} to ${max}`);
+const whole = (min: number, max: number) =>
+  number(min, max).refine(Number.isInteger, `expected a whole number from ${min} to ${max}`);
 
 const stopText = wellFormed(256).min(1, 'expected at least one character');
 
@@ -43,7 +47,10 @@ export const looseParameters = generationParameters
   .extend({ stop: z.union([stopText, generationParameters.shape.stop]) })
   .partial();
 
-const textPart = z.strictObject({ type: z.literal('text'), text: wellFormed(1_000_000) });
+const textPart = z.strictObject({
+  type: z.literal('text'),
+  text: wellFormed(1_000_000),
+});
 const content = z
   .union([wellFormed(1_000_000), z.array(textPart).min(1).max(256)])
   .transform((value) => (typeof value === 'string' ? value : value.map(({ text }) => text).join('')));
@@ -51,7 +58,9 @@ const content = z
 export const chatMessages = z
   .array(
     z.strictObject({
-      role: z.enum(['system', 'developer', 'user', 'assistant']).transform((role) => (role === 'developer' ? 'system' : role)),
+      role: z
+        .enum(['system', 'developer', 'user', 'assistant'])
+        .transform((role) => (role === 'developer' ? 'system' : role)),
       content,
       name: z.string().max(64).optional(),
     }),

@@ -4,7 +4,10 @@ import { parse } from './errors.ts';
 import type { Parameters } from './openai.ts';
 import { generationParameters } from './parameters.ts';
 
-const options = generationParameters.omit({ logit_bias: true, stop_token_ids: true });
+const options = generationParameters.omit({
+  logit_bias: true,
+  stop_token_ids: true,
+});
 
 const schema = options.partial().extend({
   model: z.string().min(1).max(200).optional(),

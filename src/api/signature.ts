@@ -4,7 +4,8 @@
 const TOLERANCE = 60;
 
 const encoder = new TextEncoder();
-const hex = (bytes: ArrayBuffer) => Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, '0')).join('');
+const hex = (bytes: ArrayBuffer) =>
+  Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, '0')).join('');
 
 interface Signed {
   secret: string;
@@ -17,14 +18,27 @@ interface Signed {
 async function sign({ secret, method, path, body = '' }: Signed, timestamp: string): Promise<string> {
   const bytes = typeof body === 'string' ? encoder.encode(body) : body;
   const digest = hex(await crypto.subtle.digest('SHA-256', bytes as BufferSource));
-  const key = await crypto.subtle.importKey('raw', encoder.encode(secret), { name: 'HMAC', hash: 'SHA-256' }, false, ['sign']);
-  return hex(await crypto.subtle.sign('HMAC', key, encoder.encode(`${timestamp}\n${method}\n${path}\n${digest}`)));
+  const key = await crypto.subtle.importKey(
+    'raw',
+    encoder.encode(secret),
+    { name: 'HMAC', hash: 'SHA-256' },
+    false,
+    ['sign'],
+  );
+  return hex(
+    await crypto.subtle.sign('HMAC', key, encoder.encode(`${timestamp}\n${method}\n${path}\n${digest}`)),
+  );
 }
 
 /** The headers that sign a request. */
-export async function signRequest(request: Signed): Promise<{ 'x-wick-timestamp': string; 'x-wick-signature': string }> {
+export async function signRequest(
+  request: Signed,
+): Promise<{ 'x-wick-timestamp': string; 'x-wick-signature': string }> {
   const timestamp = String(Math.floor(Date.now() / 1000));
-  return { 'x-wick-timestamp': timestamp, 'x-wick-signature': await sign(request, timestamp) };
+  return {
+    'x-wick-timestamp': timestamp,
+    'x-wick-signature': await sign(request, timestamp),
+  };
 }
 
 /** Why a request is not taken as signed, or undefined if it is. A signature holds for a minute. */
@@ -34,11 +48,14 @@ export async function signatureFault(
 ): Promise<string | undefined> {
   const timestamp = headers.get('x-wick-timestamp') ?? '';
   const signature = headers.get('x-wick-signature') ?? '';
-  if (!timestamp || !signature) return 'The request is not signed: it lacks x-wick-timestamp or x-wick-signature.';
+  if (!timestamp || !signature)
+    return 'The request is not signed: it lacks x-wick-timestamp or x-wick-signature.';
   if (!/^\d{1,12}$/.test(timestamp) || Math.abs(Date.now() / 1000 - Number(timestamp)) > TOLERANCE) {
     return `The signature's time is more than ${TOLERANCE} seconds from now.`;
   }
-  return equal(await sign(request, timestamp), signature) ? undefined : 'The signature does not fit the request.';
+  return equal(await sign(request, timestamp), signature)
+    ? undefined
+    : 'The signature does not fit the request.';
 }
 
 /** Compares in a time that does not tell where two strings differ. */

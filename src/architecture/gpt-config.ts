@@ -77,13 +77,17 @@ export function parseGptConfig(json: unknown): GptConfig {
   for (const name of counts) {
     const value = config[name];
     if (!Number.isInteger(value) || value < 1 || value > 2 ** 24) {
-      throw new Error(`The model configuration needs "${name}" as a whole number from 1 to 2^24, got ${JSON.stringify(value)}.`);
+      throw new Error(
+        `The model configuration needs "${name}" as a whole number from 1 to 2^24, got ${JSON.stringify(value)}.`,
+      );
     }
   }
   for (const [name, value] of Object.entries(fixed)) {
     const got = config[name as keyof GptConfig];
     if (got !== value) {
-      throw new Error(`The model configuration has "${name}": ${JSON.stringify(got)}; wick builds ${JSON.stringify(value)}.`);
+      throw new Error(
+        `The model configuration has "${name}": ${JSON.stringify(got)}; wick builds ${JSON.stringify(value)}.`,
+      );
     }
   }
   if (config.num_attention_heads % config.num_key_value_heads !== 0) {
@@ -92,11 +96,15 @@ export function parseGptConfig(json: unknown): GptConfig {
     );
   }
   if (config.head_dim % 16 !== 0) {
-    throw new Error(`head_dim (${config.head_dim}) has to be a multiple of 16, as onnxruntime's attention with a cache needs it.`);
+    throw new Error(
+      `head_dim (${config.head_dim}) has to be a multiple of 16, as onnxruntime's attention with a cache needs it.`,
+    );
   }
   for (const name of ['rms_norm_eps', 'rope_theta', 'initializer_range'] as const) {
     if (!(Number.isFinite(config[name]) && config[name] > 0)) {
-      throw new Error(`The model configuration needs "${name}" as a positive number, got ${JSON.stringify(config[name])}.`);
+      throw new Error(
+        `The model configuration needs "${name}" as a positive number, got ${JSON.stringify(config[name])}.`,
+      );
     }
   }
   return config;

@@ -55,10 +55,20 @@ export function gptParameters(config: GptConfig): ParameterSpec[] {
     initial,
     kind: 'matrix',
   });
-  const norm = (name: string): ParameterSpec => ({ name, shape: [width], initial: 'ones', kind: 'vector' });
+  const norm = (name: string): ParameterSpec => ({
+    name,
+    shape: [width],
+    initial: 'ones',
+    kind: 'vector',
+  });
   const heads = config.num_attention_heads + 2 * config.num_key_value_heads;
   return [
-    { name: 'model.embed_tokens.weight', shape: [config.vocab_size, width], initial: std, kind: 'table' },
+    {
+      name: 'model.embed_tokens.weight',
+      shape: [config.vocab_size, width],
+      initial: std,
+      kind: 'table',
+    },
     ...Array.from({ length: layers }, (_, i) => `model.layers.${i}`).flatMap((layer) => [
       norm(`${layer}.input_layernorm.weight`),
       matrix(`${layer}.self_attn.qkv_proj.weight`, [width, heads * head_dim], std),
@@ -197,7 +207,12 @@ export function gptInference(config: GptConfig, weights: ReadonlyMap<string, Flo
     return output;
   };
   const hidden = decoder(config, (name) => constants.get(name)!, tokens, attend);
-  graph.output('logits', matmul(hidden, constants.get('model.embed_tokens.weight')!, { transB: true }));
+  graph.output(
+    'logits',
+    matmul(hidden, constants.get('model.embed_tokens.weight')!, {
+      transB: true,
+    }),
+  );
   for (const [i, { key, value }] of present.entries()) {
     graph.output(`present.${i}.key`, key);
     graph.output(`present.${i}.value`, value);

@@ -60,7 +60,10 @@ export async function main(argv: readonly string[]): Promise<void> {
     return;
   }
   if (name === '--json') {
-    const list = Object.entries(commands).map(([command, { summary }]) => ({ command, summary }));
+    const list = Object.entries(commands).map(([command, { summary }]) => ({
+      command,
+      summary,
+    }));
     process.stdout.write(`${JSON.stringify({ commands: list })}\n`);
     return;
   }

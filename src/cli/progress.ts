@@ -11,7 +11,15 @@ export interface Progress {
 const intervals = { terminal: 100, log: 10_000 };
 
 /** Shows how far, at what rate, and how long it still takes. What ends within two seconds shows nothing. */
-export function createProgress({ label, total, unit }: { label: string; total?: number; unit: string }): Progress {
+export function createProgress({
+  label,
+  total,
+  unit,
+}: {
+  label: string;
+  total?: number;
+  unit: string;
+}): Progress {
   const { stderr } = process;
   const interval = stderr.isTTY ? intervals.terminal : intervals.log;
   const format = unit === 'byte' ? formatBytes : formatCount;

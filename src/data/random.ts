@@ -41,7 +41,10 @@ export function permute(index: number, count: number, key: number): number {
     let left = Math.floor(place / 2 ** half);
     let right = place % 2 ** half;
     for (let round = 0; round < 4; round++) {
-      [left, right] = [right, (left ^ mix(right + Math.imul(key, 0x9e3779b1) + Math.imul(round + 1, 0x632be59b))) & mask];
+      [left, right] = [
+        right,
+        (left ^ mix(right + Math.imul(key, 0x9e3779b1) + Math.imul(round + 1, 0x632be59b))) & mask,
+      ];
     }
     place = left * 2 ** half + right;
   } while (place >= count);

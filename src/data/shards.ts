@@ -1,6 +1,16 @@
 /** Prepared data on disk: documents as token ids in shards, and the manifest that lists them. */
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync, openSync, readFileSync, readSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { CleanDocument } from './document.ts';
@@ -88,7 +98,12 @@ export async function writeShards(options: WriteOptions): Promise<SplitManifest>
       shards.write(part);
     }
     const written = shards.end();
-    return { shards: written, tokens: written.reduce((sum, { tokens }) => sum + tokens, 0), bytes, documents: places.length };
+    return {
+      shards: written,
+      tokens: written.reduce((sum, { tokens }) => sum + tokens, 0),
+      bytes,
+      documents: places.length,
+    };
   } finally {
     closeSync(file);
     rmSync(waiting, { force: true });
@@ -98,7 +113,10 @@ export async function writeShards(options: WriteOptions): Promise<SplitManifest>
 /** Writes dataset.json. */
 export function writeManifest(out: string, manifest: Omit<Manifest, 'format' | 'dtype'>): void {
   const dtype = tokenArray(manifest.vocab_size) === Uint16Array ? 'uint16' : 'uint32';
-  writeFileSync(join(out, 'dataset.json'), `${JSON.stringify({ format: 'wick-dataset/1', dtype, ...manifest }, null, 2)}\n`);
+  writeFileSync(
+    join(out, 'dataset.json'),
+    `${JSON.stringify({ format: 'wick-dataset/1', dtype, ...manifest }, null, 2)}\n`,
+  );
 }
 
 export interface Split {
@@ -123,7 +141,8 @@ export interface Dataset {
  */
 export function openDataset(folder: string, { verify = false }: { verify?: boolean } = {}): Dataset {
   const path = join(folder, 'dataset.json');
-  if (!existsSync(path)) throw new Error(`${folder} is no prepared data: it has no dataset.json. "wick prepare" makes one.`);
+  if (!existsSync(path))
+    throw new Error(`${folder} is no prepared data: it has no dataset.json. "wick prepare" makes one.`);
   let json: unknown;
   try {
     json = JSON.parse(readFileSync(path, 'utf8'));
@@ -157,7 +176,9 @@ export function openDataset(folder: string, { verify = false }: { verify?: boole
         documents,
         readTokens(offset, length) {
           if (offset < 0 || offset + length > tokens) {
-            throw new RangeError(`Tokens ${offset} to ${offset + length} were asked of a split of ${tokens}.`);
+            throw new RangeError(
+              `Tokens ${offset} to ${offset + length} were asked of a split of ${tokens}.`,
+            );
           }
           return all.subarray(offset, offset + length);
         },
@@ -171,7 +192,15 @@ export function openDataset(folder: string, { verify = false }: { verify?: boole
  * from a beginning shifted by less than a window, so that passes cut the text at different places. Nothing is kept:
  * a window's place follows from the seed, the pass and its number.
  */
-export function createWindows({ tokens, windowLength, seed }: { tokens: number; windowLength: number; seed: number }): {
+export function createWindows({
+  tokens,
+  windowLength,
+  seed,
+}: {
+  tokens: number;
+  windowLength: number;
+  seed: number;
+}): {
   count: number;
   window(epoch: number, index: number): number;
 } {
@@ -203,7 +232,9 @@ function tokenArray(vocabSize: number): typeof Uint16Array | typeof Uint32Array 
 
 function shardWriter(out: string, split: string, width: number, shardTokens: number) {
   const shards: SplitManifest['shards'] = [];
-  let open: { file: string; descriptor: number; hash: ReturnType<typeof createHash>; tokens: number } | undefined;
+  let open:
+    | { file: string; descriptor: number; hash: ReturnType<typeof createHash>; tokens: number }
+    | undefined;
   const close = () => {
     if (!open) return;
     closeSync(open.descriptor);
@@ -232,11 +263,17 @@ function shardWriter(out: string, split: string, width: number, shardTokens: num
   };
 }
 
-function checkShard(path: string, shard: SplitManifest['shards'][number], width: number, verify: boolean): void {
+function checkShard(
+  path: string,
+  shard: SplitManifest['shards'][number],
+  width: number,
+  verify: boolean,
+): void {
   if (!existsSync(path)) throw new Error(`The shard ${path} is missing, though the manifest lists it.`);
   const expected = shard.tokens * width;
   const { size } = statSync(path);
-  if (size !== expected) throw new Error(`The shard ${path} has ${size} bytes, the manifest says ${expected}.`);
+  if (size !== expected)
+    throw new Error(`The shard ${path} has ${size} bytes, the manifest says ${expected}.`);
   if (verify && createHash('sha256').update(readFileSync(path)).digest('hex') !== shard.sha256) {
     throw new Error(`The shard ${path} is not what the manifest's checksum says: prepare the data again.`);
   }

@@ -101,7 +101,8 @@ function sortFirst(candidates: Candidates, length: number): void {
   if (candidates.sorted) return;
   const { ids, logits, count } = candidates;
   const wanted = Math.min(length, count);
-  const before = (i: number, j: number) => logits[i] > logits[j] || (logits[i] === logits[j] && ids[i] < ids[j]);
+  const before = (i: number, j: number) =>
+    logits[i] > logits[j] || (logits[i] === logits[j] && ids[i] < ids[j]);
   const swap = (i: number, j: number) => {
     [ids[i], ids[j]] = [ids[j], ids[i]];
     [logits[i], logits[j]] = [logits[j], logits[i]];

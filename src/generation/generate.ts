@@ -77,7 +77,15 @@ export async function* generate(
       if (text) yield { type: 'delta', text, tokens: unsent };
     }
     const total = prompt.length + completion;
-    yield { type: 'done', finish_reason: finish, usage: { prompt_tokens: prompt.length, completion_tokens: completion, total_tokens: total } };
+    yield {
+      type: 'done',
+      finish_reason: finish,
+      usage: {
+        prompt_tokens: prompt.length,
+        completion_tokens: completion,
+        total_tokens: total,
+      },
+    };
   } finally {
     state.close();
   }
@@ -87,7 +95,10 @@ export async function* generate(
  * The tokens of a prompt.
  * @throws InvalidInputError if there are none, one is not the model's, or they fill the context
  */
-export function promptTokens({ tokenizer, vocabSize, contextLength, id }: TextModel, input: GenerationInput): number[] {
+export function promptTokens(
+  { tokenizer, vocabSize, contextLength, id }: TextModel,
+  input: GenerationInput,
+): number[] {
   const param = 'messages' in input ? 'messages' : 'prompt';
   // A chat template writes the tokens of the beginning itself.
   const tokens =
@@ -98,7 +109,9 @@ export function promptTokens({ tokenizer, vocabSize, contextLength, id }: TextMo
         : tokenizer.encode(input.text, { special: true });
   const foreign = tokens.find((token) => !Number.isInteger(token) || token < 0 || token >= vocabSize);
   if (foreign !== undefined) {
-    throw new InvalidInputError(`Token ${foreign} is none of ${id}: its tokens are 0 to ${vocabSize - 1}.`, { param });
+    throw new InvalidInputError(`Token ${foreign} is none of ${id}: its tokens are 0 to ${vocabSize - 1}.`, {
+      param,
+    });
   }
   if (tokens.length === 0) throw new InvalidInputError('The prompt is empty.', { param });
   if (tokens.length >= contextLength) {
@@ -113,7 +126,9 @@ export function promptTokens({ tokenizer, vocabSize, contextLength, id }: TextMo
 /** Lets everything else that waits run once: timers, other requests, aborts. */
 const macrotask = (): Promise<void> =>
   new Promise((resolve) => {
-    const { setImmediate: immediate } = globalThis as { setImmediate?: (task: () => void) => void };
+    const { setImmediate: immediate } = globalThis as {
+      setImmediate?: (task: () => void) => void;
+    };
     if (immediate) immediate(resolve);
     else setTimeout(resolve, 0);
   });

@@ -20,7 +20,11 @@ export function createDecodingState(model: TextModel): DecodingState {
   let past: Map<string, Tensor> | undefined;
   let all: number[] = [];
   const int64 = (values: ArrayLike<number>, shape: number[]) =>
-    new Tensor('int64', BigInt64Array.from({ length: values.length }, (_, i) => BigInt(values[i])), shape);
+    new Tensor(
+      'int64',
+      BigInt64Array.from({ length: values.length }, (_, i) => BigInt(values[i])),
+      shape,
+    );
   return {
     async step(tokens) {
       const before = all.length;
@@ -28,10 +32,18 @@ export function createDecodingState(model: TextModel): DecodingState {
       // A graph without a cache reads everything again.
       const fresh = cache.length === 0 ? all : tokens;
       const from = all.length - fresh.length;
-      const feeds: Record<string, Tensor> = { input_ids: int64(fresh, [1, fresh.length]) };
-      if (needs.has('attention_mask')) feeds.attention_mask = int64(new Array(all.length).fill(1), [1, all.length]);
-      if (needs.has('position_ids')) feeds.position_ids = int64(fresh.map((_, i) => from + i), [1, fresh.length]);
-      if (needs.has('use_cache_branch')) feeds.use_cache_branch = new Tensor('bool', Uint8Array.of(before > 0 ? 1 : 0), [1]);
+      const feeds: Record<string, Tensor> = {
+        input_ids: int64(fresh, [1, fresh.length]),
+      };
+      if (needs.has('attention_mask'))
+        feeds.attention_mask = int64(new Array(all.length).fill(1), [1, all.length]);
+      if (needs.has('position_ids'))
+        feeds.position_ids = int64(
+          fresh.map((_, i) => from + i),
+          [1, fresh.length],
+        );
+      if (needs.has('use_cache_branch'))
+        feeds.use_cache_branch = new Tensor('bool', Uint8Array.of(before > 0 ? 1 : 0), [1]);
       for (const spec of cache) feeds[spec.input] = past?.get(spec.input) ?? emptyCache(spec);
       const results = await session.run(feeds, outputs);
       for (const tensor of past?.values() ?? []) release(tensor);
@@ -45,7 +57,9 @@ export function createDecodingState(model: TextModel): DecodingState {
   };
 
   function emptyCache({ type, empty }: CacheSpec): Tensor {
-    return type === 'float16' ? new Tensor('float16', new Uint16Array(0), empty) : new Tensor('float32', new Float32Array(0), empty);
+    return type === 'float16'
+      ? new Tensor('float16', new Uint16Array(0), empty)
+      : new Tensor('float32', new Float32Array(0), empty);
   }
 }
 
@@ -54,7 +68,8 @@ function lastRow(logits: Tensor): Float32Array {
   const vocab = logits.dims.at(-1)!;
   const start = logits.size - vocab;
   if (logits.type === 'float32') return (logits.data as Float32Array).slice(start);
-  if (logits.type === 'float16') return Float32Array.from((logits.data as Uint16Array).subarray(start), halfToFloat);
+  if (logits.type === 'float16')
+    return Float32Array.from((logits.data as Uint16Array).subarray(start), halfToFloat);
   throw new Error(`The model's logits are ${logits.type}; wick knows float32 and float16.`);
 }
 

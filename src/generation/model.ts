@@ -62,18 +62,30 @@ const sampling = ['temperature', 'top_k', 'top_p', 'min_p', 'repetition_penalty'
  * Puts a model together from the files of a Hugging Face folder and a session of its graph.
  * @throws Error naming the field or the input that is missing
  */
-export function createTextModel({ id, config: json, generationConfig = {}, tokenizer, tokenizerConfig, session, Tensor }: TextModelFiles): TextModel {
+export function createTextModel({
+  id,
+  config: json,
+  generationConfig = {},
+  tokenizer,
+  tokenizerConfig,
+  session,
+  Tensor,
+}: TextModelFiles): TextModel {
   const config = json as ConfigFile;
   const contextLength = config.max_position_embeddings ?? config.n_positions;
   if (!config.vocab_size || !contextLength) {
     throw new Error(`config.json of ${id} lacks vocab_size or max_position_embeddings.`);
   }
   if (!session.inputNames.includes('input_ids') || !session.outputNames.includes('logits')) {
-    throw new Error(`The graph of ${id} is no decoder: it needs an input "input_ids" and an output "logits".`);
+    throw new Error(
+      `The graph of ${id} is no decoder: it needs an input "input_ids" and an output "logits".`,
+    );
   }
   const generation = generationConfig as ConfigFile & Partial<GenerationParameters> & { do_sample?: boolean };
   const ends = generation.eos_token_id ?? config.eos_token_id ?? [];
-  const recommended = Object.fromEntries(sampling.flatMap((name) => (typeof generation[name] === 'number' ? [[name, generation[name]]] : [])));
+  const recommended = Object.fromEntries(
+    sampling.flatMap((name) => (typeof generation[name] === 'number' ? [[name, generation[name]]] : [])),
+  );
   return {
     id,
     vocabSize: config.vocab_size,
@@ -91,14 +103,24 @@ export function createTextModel({ id, config: json, generationConfig = {}, token
 function cacheSpecs(id: string, session: InferenceSession, config: ConfigFile): CacheSpec[] {
   const heads = config.num_attention_heads ?? config.n_head;
   const width = config.hidden_size ?? config.n_embd;
-  const usual = [1, config.num_key_value_heads ?? heads, 0, config.head_dim ?? (width && heads && width / heads)];
+  const usual = [
+    1,
+    config.num_key_value_heads ?? heads,
+    0,
+    config.head_dim ?? (width && heads && width / heads),
+  ];
   return session.inputMetadata.flatMap((input) => {
     if (!input.name.startsWith('past_key_values.') || !input.isTensor) return [];
     const output = input.name.replace('past_key_values', 'present');
-    if (!session.outputNames.includes(output)) throw new Error(`The graph of ${id} takes ${input.name} and does not give ${output}.`);
-    const empty = input.shape.map((dim, axis) => (axis === 0 ? 1 : axis === 2 ? 0 : typeof dim === 'number' ? dim : usual[axis]));
+    if (!session.outputNames.includes(output))
+      throw new Error(`The graph of ${id} takes ${input.name} and does not give ${output}.`);
+    const empty = input.shape.map((dim, axis) =>
+      axis === 0 ? 1 : axis === 2 ? 0 : typeof dim === 'number' ? dim : usual[axis],
+    );
     if (empty.length !== 4 || empty.some((dim) => dim === undefined)) {
-      throw new Error(`The graph of ${id} takes ${input.name} of a shape that wick does not know: [${input.shape.join(', ')}].`);
+      throw new Error(
+        `The graph of ${id} takes ${input.name} of a shape that wick does not know: [${input.shape.join(', ')}].`,
+      );
     }
     if (input.type !== 'float32' && input.type !== 'float16') {
       throw new Error(`The graph of ${id} keeps its cache as ${input.type}; wick knows float32 and float16.`);

@@ -48,7 +48,10 @@ export class InvalidInputError extends Error {
   readonly param: string | null;
   readonly code: string | null;
 
-  constructor(message: string, { param = null, code = 'invalid_value' }: { param?: string | null; code?: string | null } = {}) {
+  constructor(
+    message: string,
+    { param = null, code = 'invalid_value' }: { param?: string | null; code?: string | null } = {},
+  ) {
     super(message);
     this.name = 'InvalidInputError';
     this.param = param;
@@ -84,25 +87,40 @@ export function completeParameters(
   vocabSize: number,
 ): GenerationParameters {
   const present = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
-  const parameters: GenerationParameters = { ...defaultParameters, ...defaults, ...present };
+  const parameters: GenerationParameters = {
+    ...defaultParameters,
+    ...defaults,
+    ...present,
+  };
   for (const [name, { min, max, whole, aboveMin }] of Object.entries(ranges)) {
     const value = parameters[name as keyof GenerationParameters];
     const fits = typeof value === 'number' && value >= min && value <= max && !(aboveMin && value === min);
     if (!fits || (whole && !Number.isInteger(value))) {
       const kind = whole ? 'a whole number' : 'a number';
-      throw new InvalidInputError(`${name} is ${kind} ${aboveMin ? 'above' : 'from'} ${min} to ${max}, not ${show(value)}.`, { param: name });
+      throw new InvalidInputError(
+        `${name} is ${kind} ${aboveMin ? 'above' : 'from'} ${min} to ${max}, not ${show(value)}.`,
+        { param: name },
+      );
     }
   }
   const { seed, stop, stop_token_ids, logit_bias } = parameters;
   if (seed !== null && !Number.isSafeInteger(seed)) {
     throw new InvalidInputError(`seed is a whole number or null, not ${show(seed)}.`, { param: 'seed' });
   }
-  if (!Array.isArray(stop) || stop.length > 16 || stop.some((text) => typeof text !== 'string' || text === '' || text.length > 1024)) {
-    throw new InvalidInputError('stop is a list of up to 16 texts of 1 to 1,024 characters.', { param: 'stop' });
+  if (
+    !Array.isArray(stop) ||
+    stop.length > 16 ||
+    stop.some((text) => typeof text !== 'string' || text === '' || text.length > 1024)
+  ) {
+    throw new InvalidInputError('stop is a list of up to 16 texts of 1 to 1,024 characters.', {
+      param: 'stop',
+    });
   }
   const token = (id: number) => Number.isInteger(id) && id >= 0 && id < vocabSize;
   if (!Array.isArray(stop_token_ids) || !stop_token_ids.every(token)) {
-    throw new InvalidInputError(`stop_token_ids are whole numbers from 0 to ${vocabSize - 1}.`, { param: 'stop_token_ids' });
+    throw new InvalidInputError(`stop_token_ids are whole numbers from 0 to ${vocabSize - 1}.`, {
+      param: 'stop_token_ids',
+    });
   }
   for (const [id, bias] of Object.entries(logit_bias)) {
     if (!/^\d+$/.test(id) || !token(Number(id)) || !(bias >= -100 && bias <= 100)) {

@@ -5,7 +5,10 @@
  * filled by splitmix32. null takes a seed from the system.
  */
 export function createRandom(seed: number | null): () => number {
-  const start = seed === null ? crypto.getRandomValues(new Uint32Array(2)) : Uint32Array.of(seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0);
+  const start =
+    seed === null
+      ? crypto.getRandomValues(new Uint32Array(2))
+      : Uint32Array.of(seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0);
   let counter = start[0] ^ Math.imul(start[1], 0x85ebca6b);
   const fill = () => {
     counter = (counter + 0x9e3779b9) | 0;

@@ -19,7 +19,16 @@ export interface Sampler {
  * @param prompt the prompt's tokens, for the repetition penalty
  */
 export function createSampler(parameters: GenerationParameters, prompt: readonly number[]): Sampler {
-  const { temperature, top_k, top_p, min_p, repetition_penalty, presence_penalty, frequency_penalty, logit_bias } = parameters;
+  const {
+    temperature,
+    top_k,
+    top_p,
+    min_p,
+    repetition_penalty,
+    presence_penalty,
+    frequency_penalty,
+    logit_bias,
+  } = parameters;
   const random = createRandom(parameters.seed);
   const seen = new Set(prompt);
   const counts = new Map<number, number>();
@@ -57,7 +66,8 @@ export function argmax(logits: Float32Array): number {
   for (let i = 0; i < logits.length; i++) {
     const logit = logits[i];
     // NaN is not below Infinity either.
-    if (!(logit < Infinity)) throw new Error(`The model gave ${logit} as the logit of token ${i}: its output is broken.`);
+    if (!(logit < Infinity))
+      throw new Error(`The model gave ${logit} as the logit of token ${i}: its output is broken.`);
     if (logit > largest) [best, largest] = [i, logit];
   }
   if (best < 0) throw new Error('No token is left to choose: all logits are -Infinity.');

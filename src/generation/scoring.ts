@@ -41,7 +41,12 @@ export async function bitsPerByte(model: TextModel, text: string, signal?: Abort
     i += batch.length;
   }
   const bytes = new TextEncoder().encode(text).length;
-  return { bits_per_byte: nats / Math.LN2 / bytes, tokens: plain.length, bytes, nats_per_token: nats / plain.length };
+  return {
+    bits_per_byte: nats / Math.LN2 / bytes,
+    tokens: plain.length,
+    bytes,
+    nats_per_token: nats / plain.length,
+  };
 }
 
 interface Window {
@@ -57,13 +62,21 @@ export function scoringWindows(length: number, context: number): Window[] {
   const windows: Window[] = [{ start: 0, end: Math.min(length, context), from: 1 }];
   for (let last = windows[0]; last.end < length; last = windows.at(-1)!) {
     const start = last.start + stride;
-    windows.push({ start, end: Math.min(length, start + context), from: last.end });
+    windows.push({
+      start,
+      end: Math.min(length, start + context),
+      from: last.end,
+    });
   }
   return windows;
 }
 
 /** The nats of all tokens that a batch of windows scores. */
-async function scoreBatch(model: TextModel, sequence: readonly number[], windows: readonly Window[]): Promise<number> {
+async function scoreBatch(
+  model: TextModel,
+  sequence: readonly number[],
+  windows: readonly Window[],
+): Promise<number> {
   const { session, Tensor, cache, vocabSize } = model;
   const [batch, length] = [windows.length, windows[0].end - windows[0].start];
   const int64 = (of: (window: Window, position: number) => number) => {
@@ -73,16 +86,23 @@ async function scoreBatch(model: TextModel, sequence: readonly number[], windows
     }
     return new Tensor('int64', values, [batch, length]);
   };
-  const feeds: Record<string, Tensor> = { input_ids: int64(({ start }, i) => sequence[start + i]) };
+  const feeds: Record<string, Tensor> = {
+    input_ids: int64(({ start }, i) => sequence[start + i]),
+  };
   if (session.inputNames.includes('attention_mask')) feeds.attention_mask = int64(() => 1);
   if (session.inputNames.includes('position_ids')) feeds.position_ids = int64((_, i) => i);
-  if (session.inputNames.includes('use_cache_branch')) feeds.use_cache_branch = new Tensor('bool', Uint8Array.of(0), [1]);
+  if (session.inputNames.includes('use_cache_branch'))
+    feeds.use_cache_branch = new Tensor('bool', Uint8Array.of(0), [1]);
   for (const { input, type, empty } of cache) {
     const shape = [batch, ...empty.slice(1)];
-    feeds[input] = type === 'float16' ? new Tensor('float16', new Uint16Array(0), shape) : new Tensor('float32', new Float32Array(0), shape);
+    feeds[input] =
+      type === 'float16'
+        ? new Tensor('float16', new Uint16Array(0), shape)
+        : new Tensor('float32', new Float32Array(0), shape);
   }
   const { logits } = await session.run(feeds, ['logits']);
-  if (logits.type !== 'float32') throw new Error(`Scoring needs float32 logits, the model gives ${logits.type}.`);
+  if (logits.type !== 'float32')
+    throw new Error(`Scoring needs float32 logits, the model gives ${logits.type}.`);
   const data = logits.data as Float32Array;
   let nats = 0;
   for (const [row, { start, end, from }] of windows.entries()) {

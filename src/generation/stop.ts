@@ -35,7 +35,9 @@ export function createStopMatcher(stops: readonly string[]): StopMatcher {
       held = '';
       // What was held back for a longer stop string may hold a whole shorter one.
       const found = stops.map((stop) => rest.indexOf(stop)).filter((at) => at >= 0);
-      return found.length > 0 ? { text: rest.slice(0, Math.min(...found)), stopped: true } : { text: rest, stopped: false };
+      return found.length > 0
+        ? { text: rest.slice(0, Math.min(...found)), stopped: true }
+        : { text: rest, stopped: false };
     },
   };
 }

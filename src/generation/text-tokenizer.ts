@@ -41,13 +41,21 @@ interface ConfigFile {
 export function createTextTokenizer(tokenizer: object, config: object): TextTokenizer {
   const library = new Tokenizer(tokenizer, config);
   const decode = (ids: readonly number[]) =>
-    ids.length === 0 ? '' : library.decode([...ids], { skip_special_tokens: true, clean_up_tokenization_spaces: false });
+    ids.length === 0
+      ? ''
+      : library.decode([...ids], {
+          skip_special_tokens: true,
+          clean_up_tokenization_spaces: false,
+        });
   const bytesOf = byteLevel(tokenizer as TokenizerFile) ? byteTable(library) : undefined;
   let template: Template | undefined;
   return {
     encode(text, { special = false } = {}) {
       if (!text.isWellFormed()) {
-        throw new InvalidInputError('The text is not well-formed Unicode: it holds half of a surrogate pair.', { param: 'prompt' });
+        throw new InvalidInputError(
+          'The text is not well-formed Unicode: it holds half of a surrogate pair.',
+          { param: 'prompt' },
+        );
       }
       return library.encode(text, { add_special_tokens: special }).ids;
     },
@@ -58,9 +66,16 @@ export function createTextTokenizer(tokenizer: object, config: object): TextToke
       const names = ['bos_token', 'eos_token', 'pad_token', 'unk_token'] as const;
       const tokens = Object.fromEntries(names.map((name) => [name, content(file[name])]));
       try {
-        return template.render({ messages: messages.map((message) => ({ ...message })), add_generation_prompt: true, ...tokens });
+        return template.render({
+          messages: messages.map((message) => ({ ...message })),
+          add_generation_prompt: true,
+          ...tokens,
+        });
       } catch (error) {
-        throw new InvalidInputError(`The model's chat template refuses these messages: ${(error as Error).message}`, { param: 'messages' });
+        throw new InvalidInputError(
+          `The model's chat template refuses these messages: ${(error as Error).message}`,
+          { param: 'messages' },
+        );
       }
     },
     streamDecoder: () => (bytesOf ? byteDecoder(bytesOf) : growingDecoder(decode)),
@@ -76,7 +91,10 @@ function chatTemplate({ chat_template }: ConfigFile): string {
     ? (chat_template.find(({ name }) => name === 'default') ?? chat_template[0])?.template
     : chat_template;
   if (!template) {
-    throw new InvalidInputError('The model has no chat template: ask it through /v1/completions.', { param: 'messages', code: 'no_chat_template' });
+    throw new InvalidInputError('The model has no chat template: ask it through /v1/completions.', {
+      param: 'messages',
+      code: 'no_chat_template',
+    });
   }
   return template;
 }
@@ -88,9 +106,11 @@ function byteLevel({ decoder }: TokenizerFile): boolean {
 /** The bytes of each token of a byte-level vocabulary, worked out when first needed. */
 function byteTable(library: Tokenizer): (id: number) => Uint8Array {
   // GPT-2's alphabet: printable bytes stand for themselves, the others follow from 256 on.
-  const printable = (byte: number) => (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+  const printable = (byte: number) =>
+    (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
   const byteOf = new Map<string, number>();
-  for (let byte = 0, next = 256; byte < 256; byte++) byteOf.set(String.fromCodePoint(printable(byte) ? byte : next++), byte);
+  for (let byte = 0, next = 256; byte < 256; byte++)
+    byteOf.set(String.fromCodePoint(printable(byte) ? byte : next++), byte);
   const added = library.get_added_tokens_decoder();
   const known = new Map<number, Uint8Array>();
   return (id) => {

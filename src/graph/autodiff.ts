@@ -1,7 +1,7 @@
 /** Reverse-mode automatic differentiation: a graph's gradients as more nodes of the same graph. */
 import type { Graph, Node, Value } from './graph.ts';
-import { formatShape, sameShape } from './shape.ts';
 import { add } from './operators/elementwise.ts';
+import { formatShape, sameShape } from './shape.ts';
 
 /**
  * The gradients of a scalar with respect to other values.
@@ -16,7 +16,9 @@ import { add } from './operators/elementwise.ts';
  */
 export function gradients(loss: Value, parameters: readonly Value[]): Value[] {
   if (loss.shape.length !== 0) {
-    throw new Error(`Gradients are taken of a scalar, got "${loss.name}" of shape ${formatShape(loss.shape)}.`);
+    throw new Error(
+      `Gradients are taken of a scalar, got "${loss.name}" of shape ${formatShape(loss.shape)}.`,
+    );
   }
   const { graph } = loss;
   const nodes = [...graph.nodes];
@@ -42,7 +44,12 @@ export function gradients(loss: Value, parameters: readonly Value[]): Value[] {
         );
       }
       const { inputs, outputs } = step;
-      const results = step.op.gradient({ node: step, inputs, outputs, gradients: arriving });
+      const results = step.op.gradient({
+        node: step,
+        inputs,
+        outputs,
+        gradients: arriving,
+      });
       for (const [i, result] of results.entries()) send(inputs[i], result, step);
     }
   }

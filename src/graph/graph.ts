@@ -30,7 +30,10 @@ export type Attributes = Readonly<Record<string, Attribute>>;
 export const int = (value: number): Attribute => ({ kind: 'int', value });
 export const float = (value: number): Attribute => ({ kind: 'float', value });
 export const string = (value: string): Attribute => ({ kind: 'string', value });
-export const ints = (value: readonly number[]): Attribute => ({ kind: 'ints', value });
+export const ints = (value: readonly number[]): Attribute => ({
+  kind: 'ints',
+  value,
+});
 
 /** A number among an operator's attributes, or `fallback` where it is absent. */
 export function numberOf(attributes: Attributes, name: string, fallback = 0): number {
@@ -88,7 +91,10 @@ export interface Operator {
 }
 
 /** The versions of the operator sets that every graph of ours declares. */
-export const opsets: Readonly<Record<string, number>> = { '': 21, 'com.microsoft': 1 };
+export const opsets: Readonly<Record<string, number>> = {
+  '': 21,
+  'com.microsoft': 1,
+};
 
 export class Graph {
   readonly name: string;
@@ -134,7 +140,9 @@ export class Graph {
 
   /** A constant of no dimensions, stored once however often it is asked for. */
   scalar(number: number, dtype: DType = 'float32'): Value {
-    return this.#once(`${dtype}:${number}`, () => this.constant('scalar', elements([number], dtype), [], dtype));
+    return this.#once(`${dtype}:${number}`, () =>
+      this.constant('scalar', elements([number], dtype), [], dtype),
+    );
   }
 
   /** An int64 constant of one dimension (axes, sizes), stored once however often it is asked for. */
@@ -153,9 +161,20 @@ export class Graph {
     }
     const types = operator.infer(inputs, attributes);
     const outputs: Value[] = [];
-    const node: Node = { op: operator, name: this.#unique(operator.name), inputs, outputs, attributes };
+    const node: Node = {
+      op: operator,
+      name: this.#unique(operator.name),
+      inputs,
+      outputs,
+      attributes,
+    };
     for (const type of types) {
-      outputs.push({ graph: this, name: this.#unique(`${node.name}:out`), ...type, node });
+      outputs.push({
+        graph: this,
+        name: this.#unique(`${node.name}:out`),
+        ...type,
+        node,
+      });
     }
     this.nodes.push(node);
     return outputs;
@@ -177,13 +196,22 @@ export class Graph {
       infer: () => [output],
       gradient: ({ gradients }) => rule(gradients[0]!),
     };
-    this.composites.set(output, { op, name, inputs, outputs: [output], attributes: {} });
+    this.composites.set(output, {
+      op,
+      name,
+      inputs,
+      outputs: [output],
+      attributes: {},
+    });
     return output;
   }
 
   /** Names a value as a result of the graph. */
   output(name: string, value: Value): void {
-    if (this.outputs.some((output) => output.name === name) || this.inputs.some((input) => input.name === name)) {
+    if (
+      this.outputs.some((output) => output.name === name) ||
+      this.inputs.some((input) => input.name === name)
+    ) {
       throw new Error(`The graph has an input or output named "${name}" already.`);
     }
     this.outputs.push({ name, value });
@@ -198,20 +226,26 @@ export class Graph {
       const axis = input.shape.indexOf(symbol);
       if (axis >= 0) return { input, axis };
     }
-    throw new Error(`No input of the graph has the dimension "${symbol}", so its size is not known at run time.`);
+    throw new Error(
+      `No input of the graph has the dimension "${symbol}", so its size is not known at run time.`,
+    );
   }
 
   /** Remembers what `make` builds for a dimension, so that its size is computed once. */
   dimension(dim: Dim, make: (symbols: string[], coefficient: number) => Value): Value {
     const key = String(dim);
-    let value = this.#dimensions.get(key);
-    if (!value) this.#dimensions.set(key, (value = make(symbolsOf(dim), coefficientOf(dim))));
+    const known = this.#dimensions.get(key);
+    if (known) return known;
+    const value = make(symbolsOf(dim), coefficientOf(dim));
+    this.#dimensions.set(key, value);
     return value;
   }
 
   #once(key: string, make: () => Value): Value {
-    let value = this.#scalars.get(key);
-    if (!value) this.#scalars.set(key, (value = make()));
+    const known = this.#scalars.get(key);
+    if (known) return known;
+    const value = make();
+    this.#scalars.set(key, value);
     return value;
   }
 

@@ -28,7 +28,11 @@ const messages: Record<string, Record<string, string>> = {
     initializationBinding: 'StringStringEntryProto[] 3',
     updateBinding: 'StringStringEntryProto[] 4',
   },
-  DeviceConfigurationProto: { name: 'string 1', numDevices: 'int32 2', device: 'string[] 3' },
+  DeviceConfigurationProto: {
+    name: 'string 1',
+    numDevices: 'int32 2',
+    device: 'string[] 3',
+  },
   FunctionProto: {
     name: 'string 1',
     input: 'string[] 4',
@@ -55,7 +59,10 @@ const messages: Record<string, Record<string, string>> = {
     sparseInitializer: 'SparseTensorProto[] 15',
     metadataProps: 'StringStringEntryProto[] 16',
   },
-  TensorAnnotation: { tensorName: 'string 1', quantParameterTensorNames: 'StringStringEntryProto[] 2' },
+  TensorAnnotation: {
+    tensorName: 'string 1',
+    quantParameterTensorNames: 'StringStringEntryProto[] 2',
+  },
   NodeProto: {
     input: 'string[] 1',
     output: 'string[] 2',
@@ -80,8 +87,15 @@ const messages: Record<string, Record<string, string>> = {
     shardedDim: 'ShardedDimProto[] 4',
   },
   IntIntListEntryProto: { key: 'int64 1', value: 'int64[] 2' },
-  ShardedDimProto: { axis: 'int64 1', simpleSharding: 'SimpleShardedDimProto[] 2' },
-  SimpleShardedDimProto: { dimValue: 'int64 1', dimParam: 'string 2', numShards: 'int64 3' },
+  ShardedDimProto: {
+    axis: 'int64 1',
+    simpleSharding: 'SimpleShardedDimProto[] 2',
+  },
+  SimpleShardedDimProto: {
+    dimValue: 'int64 1',
+    dimParam: 'string 2',
+    numShards: 'int64 3',
+  },
   AttributeProto: {
     name: 'string 1',
     f: 'float 2',
@@ -120,7 +134,11 @@ const messages: Record<string, Record<string, string>> = {
     metadataProps: 'StringStringEntryProto[] 16',
   },
   TensorSegment: { begin: 'int64 1', end: 'int64 2' },
-  SparseTensorProto: { values: 'TensorProto 1', indices: 'TensorProto 2', dims: 'int64[] 3' },
+  SparseTensorProto: {
+    values: 'TensorProto 1',
+    indices: 'TensorProto 2',
+    dims: 'int64[] 3',
+  },
   ValueInfoProto: {
     name: 'string 1',
     type: 'TypeProto 2',
@@ -139,7 +157,11 @@ const messages: Record<string, Record<string, string>> = {
   ElementTypeProto: { elemType: 'TypeProto 1' },
   MapTypeProto: { keyType: 'int32 1', valueType: 'TypeProto 2' },
   TensorShapeProto: { dim: 'DimensionProto[] 1' },
-  DimensionProto: { dimValue: 'int64 1', dimParam: 'string 2', denotation: 'string 3' },
+  DimensionProto: {
+    dimValue: 'int64 1',
+    dimParam: 'string 2',
+    denotation: 'string 3',
+  },
 };
 
 function field(spec: string): protobuf.IField {
@@ -147,14 +169,18 @@ function field(spec: string): protobuf.IField {
   const [name, mode] = type.split('[');
   // Fields of the format are declared as proto2, where absent is not the same as zero or empty.
   const options = { packed: mode === 'packed]' };
-  return mode === undefined ? { type: name, id: Number(id) } : { type: name, id: Number(id), rule: 'repeated', options };
+  return mode === undefined
+    ? { type: name, id: Number(id) }
+    : { type: name, id: Number(id), rule: 'repeated', options };
 }
 
 const root = protobuf.Root.fromJSON({
   nested: Object.fromEntries(
     Object.entries(messages).map(([name, fields]) => [
       name,
-      { fields: Object.fromEntries(Object.entries(fields).map(([key, spec]) => [key, field(spec)])) },
+      {
+        fields: Object.fromEntries(Object.entries(fields).map(([key, spec]) => [key, field(spec)])),
+      },
     ]),
   ),
 });

@@ -1,5 +1,13 @@
 /** ONNX files: a graph of ours written as one, and any file read and written again. */
-import { type Attribute, arrayTypes, type DType, type Graph, opsets, type TensorData, type Value } from './graph.ts';
+import {
+  type Attribute,
+  arrayTypes,
+  type DType,
+  type Graph,
+  opsets,
+  type TensorData,
+  type Value,
+} from './graph.ts';
 import { ModelProto } from './onnx-schema.ts';
 import type { Shape } from './shape.ts';
 
@@ -37,7 +45,12 @@ export interface OnnxTensor {
 }
 export interface OnnxValueInfo {
   name: string;
-  type: { tensorType: { elemType: number; shape: { dim: { dimValue?: number; dimParam?: string }[] } } };
+  type: {
+    tensorType: {
+      elemType: number;
+      shape: { dim: { dimValue?: number; dimParam?: string }[] };
+    };
+  };
 }
 
 /** Element types by their number in the specification. */
@@ -58,12 +71,17 @@ export const elementTypes: Readonly<Record<DType, number>> = {
 export function readOnnx(bytes: Uint8Array): OnnxModel {
   let model: OnnxModel;
   try {
-    model = ModelProto.toObject(ModelProto.decode(bytes), { arrays: false, longs: undefined }) as OnnxModel;
+    model = ModelProto.toObject(ModelProto.decode(bytes), {
+      arrays: false,
+      longs: undefined,
+    }) as OnnxModel;
   } catch (error) {
     throw new Error(`These ${bytes.length} bytes are not an ONNX model: ${(error as Error).message}.`);
   }
   if (!model.graph || !model.opsetImport) {
-    throw new Error(`These ${bytes.length} bytes are not an ONNX model: they hold no graph or no operator-set version.`);
+    throw new Error(
+      `These ${bytes.length} bytes are not an ONNX model: they hold no graph or no operator-set version.`,
+    );
   }
   return model;
 }
@@ -87,7 +105,14 @@ export function toModel(graph: Graph, metadata: Readonly<Record<string, string>>
   for (const { name, value } of graph.outputs) {
     // A result carries its public name itself, unless it has one already or is an input or a constant.
     if (value.node && !names.has(value)) names.set(value, name);
-    else aliases.push({ name: `${name}:alias`, opType: 'Identity', input: [nameOf(value)], output: [name], attribute: [] });
+    else
+      aliases.push({
+        name: `${name}:alias`,
+        opType: 'Identity',
+        input: [nameOf(value)],
+        output: [name],
+        attribute: [],
+      });
   }
   function nameOf(value: Value): string {
     return names.get(value) ?? value.name;
@@ -99,7 +124,10 @@ export function toModel(graph: Graph, metadata: Readonly<Record<string, string>>
     opsetImport: Object.entries(opsets)
       .filter(([domain]) => domain === '' || domains.has(domain))
       .map(([domain, version]) => ({ domain, version })),
-    metadataProps: Object.entries(metadata).map(([key, value]) => ({ key, value })),
+    metadataProps: Object.entries(metadata).map(([key, value]) => ({
+      key,
+      value,
+    })),
     graph: {
       name: graph.name,
       node: [
@@ -109,7 +137,10 @@ export function toModel(graph: Graph, metadata: Readonly<Record<string, string>>
           domain: node.op.domain || undefined,
           input: trimmed(node.inputs.map((input) => (input ? nameOf(input) : ''))),
           output: node.outputs.map(nameOf),
-          attribute: Object.entries(node.attributes).map(([name, attribute]) => ({ name, ...encode(attribute) })),
+          attribute: Object.entries(node.attributes).map(([name, attribute]) => ({
+            name,
+            ...encode(attribute),
+          })),
         })),
         ...aliases,
       ],
@@ -124,7 +155,9 @@ export function toModel(graph: Graph, metadata: Readonly<Record<string, string>>
 export function tensorData(tensor: OnnxTensor): TensorData {
   const dtype = (Object.keys(elementTypes) as DType[]).find((name) => elementTypes[name] === tensor.dataType);
   if (!dtype || !tensor.rawData) {
-    throw new Error(`The tensor "${tensor.name}" has element type ${tensor.dataType} or a storage that wick does not read.`);
+    throw new Error(
+      `The tensor "${tensor.name}" has element type ${tensor.dataType} or a storage that wick does not read.`,
+    );
   }
   const array = arrayTypes[dtype];
   // A copy, since the bytes may lie anywhere in a larger buffer.
@@ -148,7 +181,10 @@ function trimmed(names: string[]): string[] {
   return names;
 }
 
-function encode(attribute: Attribute): { type: number; [field: string]: unknown } {
+function encode(attribute: Attribute): {
+  type: number;
+  [field: string]: unknown;
+} {
   switch (attribute.kind) {
     case 'float':
       return { type: 1, f: attribute.value };
@@ -175,5 +211,8 @@ function tensor(value: Value): OnnxTensor {
 
 function valueInfo(name: string, { dtype, shape }: { dtype: DType; shape: Shape }): OnnxValueInfo {
   const dim = shape.map((size) => (typeof size === 'number' ? { dimValue: size } : { dimParam: size }));
-  return { name, type: { tensorType: { elemType: elementTypes[dtype], shape: { dim } } } };
+  return {
+    name,
+    type: { tensorType: { elemType: elementTypes[dtype], shape: { dim } } },
+  };
 }

@@ -54,7 +54,10 @@ export function adamW({
       const spread = div(number(1), sqrt(correction(beta2)));
       const move = div(mul(first, rate), add(mul(sqrt(second), spread), number(epsilon)));
       const kept = weightDecay === 0 ? parameter : decay(parameter, learningRate, weightDecay);
-      return { parameter: sub(kept, move), states: { first_moment: first, second_moment: second } };
+      return {
+        parameter: sub(kept, move),
+        states: { first_moment: first, second_moment: second },
+      };
     },
   };
 }
@@ -124,9 +127,15 @@ export function globalNorm(gradients: readonly Value[]): Value {
  * Gradients scaled down together so that their common norm is at most `limit` (Pascanu et al., 2013).
  * @returns the gradients and the norm before clipping
  */
-export function clipByGlobalNorm(gradients: readonly Value[], limit: number): { gradients: Value[]; norm: Value } {
+export function clipByGlobalNorm(
+  gradients: readonly Value[],
+  limit: number,
+): { gradients: Value[]; norm: Value } {
   const norm = identity(globalNorm(gradients));
   const { graph } = norm;
   const factor = min(graph.scalar(1), div(graph.scalar(limit), add(norm, graph.scalar(1e-6))));
-  return { gradients: gradients.map((gradient) => mul(gradient, factor)), norm };
+  return {
+    gradients: gradients.map((gradient) => mul(gradient, factor)),
+    norm,
+  };
 }

@@ -19,7 +19,10 @@ export interface LoadOptions {
  * Loads a model folder in Hugging Face's layout.
  * @throws Error naming the file that is missing or not right, or the provider that does not run here
  */
-export async function loadModelFolder(folder: string, { provider = 'cpu', threads = 0, variant = '' }: LoadOptions = {}): Promise<TextModel> {
+export async function loadModelFolder(
+  folder: string,
+  { provider = 'cpu', threads = 0, variant = '' }: LoadOptions = {},
+): Promise<TextModel> {
   const path = resolve(folder);
   if (!existsSync(path)) throw new Error(`There is no model folder ${path}.`);
   const graph = join(path, 'onnx', `model${variant && `_${variant}`}.onnx`);
@@ -43,7 +46,9 @@ export async function loadModelFolder(folder: string, { provider = 'cpu', thread
   } catch (error) {
     const why = (error as Error).message.split('\n')[0];
     throw new Error(
-      provider === 'cpu' ? `onnxruntime could not load ${graph}: ${why}` : `The provider "${provider}" does not run here: ${why}. "cpu" runs everywhere.`,
+      provider === 'cpu'
+        ? `onnxruntime could not load ${graph}: ${why}`
+        : `The provider "${provider}" does not run here: ${why}. "cpu" runs everywhere.`,
       { cause: error },
     );
   }
@@ -54,7 +59,8 @@ export async function loadModelFolder(folder: string, { provider = 'cpu', thread
 export function findModelFolders(folder: string): string[] {
   const path = resolve(folder);
   if (!existsSync(path)) throw new Error(`There is no folder ${path}.`);
-  const isModel = (candidate: string) => existsSync(join(candidate, 'config.json')) && existsSync(join(candidate, 'onnx'));
+  const isModel = (candidate: string) =>
+    existsSync(join(candidate, 'config.json')) && existsSync(join(candidate, 'onnx'));
   if (isModel(path)) return [path];
   return readdirSync(path)
     .sort()
@@ -78,7 +84,9 @@ function readJsonFile(path: string): object {
   try {
     return JSON.parse(text) as object;
   } catch (error) {
-    throw new Error(`${path} is not JSON: ${(error as Error).message}.`, { cause: error });
+    throw new Error(`${path} is not JSON: ${(error as Error).message}.`, {
+      cause: error,
+    });
   }
 }
 

@@ -49,7 +49,9 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
   startWorker();
 
   function startWorker(): void {
-    worker = new Worker(new URL('./model-worker.ts', import.meta.url), { workerData });
+    worker = new Worker(new URL('./model-worker.ts', import.meta.url), {
+      workerData,
+    });
     worker.on('message', (message: FromWorker) => {
       if (message.type === 'ready') ready.resolve();
       if (message.type === 'failed') ready.reject(new Error(message.message));
@@ -62,7 +64,13 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
       ready.reject(new Error(`The thread of ${folder} ended with code ${code} before the model was loaded.`));
       const lost = [...jobs.values()].filter(({ state }) => state === 'running');
       for (const job of lost) {
-        receive(job.id, { type: 'error', status: 503, ...errorObject(503, 'The model broke off and starts again. Try once more.', { code: 'model_restarting' }) });
+        receive(job.id, {
+          type: 'error',
+          status: 503,
+          ...errorObject(503, 'The model broke off and starts again. Try once more.', {
+            code: 'model_restarting',
+          }),
+        });
       }
       onNote(`The thread of ${folder} ended with code ${code}; a new one starts.`);
       setTimeout(startWorker, 1000).unref();
@@ -140,9 +148,17 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
     load: () => ({ running, queued: queue.length }),
     admit(request) {
       if (running >= maxConcurrent && queue.length >= maxQueue) {
-        return { retryAfter: Math.max(1, Math.ceil((seconds * (queue.length + 1)) / maxConcurrent)) };
+        return {
+          retryAfter: Math.max(1, Math.ceil((seconds * (queue.length + 1)) / maxConcurrent)),
+        };
       }
-      const job: Job = { id: nextId++, request, events: [], state: 'queued', began: performance.now() };
+      const job: Job = {
+        id: nextId++,
+        request,
+        events: [],
+        state: 'queued',
+        began: performance.now(),
+      };
       jobs.set(job.id, job);
       queue.push(job);
       advance();

@@ -23,11 +23,15 @@ try {
   });
   send({ type: 'ready' });
 
-  async function answer(id: number, { input, parameters }: Extract<ToWorker, { type: 'generate' }>['request']): Promise<void> {
+  async function answer(
+    id: number,
+    { input, parameters }: Extract<ToWorker, { type: 'generate' }>['request'],
+  ): Promise<void> {
     const abort = new AbortController();
     running.set(id, abort);
     try {
-      for await (const event of generate(model, input, parameters, abort.signal)) send({ type: 'event', id, event });
+      for await (const event of generate(model, input, parameters, abort.signal))
+        send({ type: 'event', id, event });
     } catch (error) {
       send(abort.signal.aborted ? { type: 'cancelled', id } : { type: 'event', id, event: failure(error) });
     } finally {
@@ -42,8 +46,18 @@ try {
 function failure(error: unknown): ServiceEvent {
   if (error instanceof InvalidInputError) {
     const { status, message, param, code } = error;
-    return { type: 'error', status, ...errorObject(status, message, { param, code }) };
+    return {
+      type: 'error',
+      status,
+      ...errorObject(status, message, { param, code }),
+    };
   }
   console.error('A generation failed:', error);
-  return { type: 'error', status: 500, ...errorObject(500, 'The generation failed in the service.', { code: 'internal_error' }) };
+  return {
+    type: 'error',
+    status: 500,
+    ...errorObject(500, 'The generation failed in the service.', {
+      code: 'internal_error',
+    }),
+  };
 }

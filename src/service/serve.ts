@@ -3,7 +3,7 @@ import type { Server } from 'node:http';
 import { basename } from 'node:path';
 import { serve as listen } from '@hono/node-server';
 import { createService, type LogEntry } from './app.ts';
-import { type Provider, findModelFolders } from './model-folder.ts';
+import { findModelFolders, type Provider } from './model-folder.ts';
 import { createModelHost, type ModelHost } from './model-host.ts';
 
 export interface ServeOptions {
@@ -34,20 +34,38 @@ export interface RunningService {
 export async function startService(options: ServeOptions): Promise<RunningService> {
   const { secret, host, port, note, log } = options;
   if (secret.length < 16) {
-    throw new Error('The service needs WICK_SECRET, 16 characters or more, which it shares with the edge: WICK_SECRET=$(openssl rand -hex 32) makes one.');
+    throw new Error(
+      'The service needs WICK_SECRET, 16 characters or more, which it shares with the edge: WICK_SECRET=$(openssl rand -hex 32) makes one.',
+    );
   }
   const folders = options.models.flatMap(findModelFolders);
-  if (folders.length === 0) throw new Error(`No model is in ${options.models.join(', ')}: a model folder has a config.json and an onnx folder.`);
-  const models = new Map<string, ModelHost>(folders.map((folder) => [basename(folder), createModelHost(folder, { ...options, onNote: note })]));
+  if (folders.length === 0)
+    throw new Error(
+      `No model is in ${options.models.join(', ')}: a model folder has a config.json and an onnx folder.`,
+    );
+  const models = new Map<string, ModelHost>(
+    folders.map((folder) => [basename(folder), createModelHost(folder, { ...options, onNote: note })]),
+  );
   let draining = false;
   const closeModels = () => Promise.all([...models.values()].map((model) => model.close()));
   try {
     await Promise.all([...models.values()].map((model) => model.ready));
-    const app = createService({ secret, models, draining: () => draining, log });
+    const app = createService({
+      secret,
+      models,
+      draining: () => draining,
+      log,
+    });
     const server = await new Promise<Server>((resolve, reject) => {
       const opened = listen({ fetch: app.fetch, hostname: host, port }, () => resolve(opened)) as Server;
       opened.on('error', (error: NodeJS.ErrnoException) =>
-        reject(error.code === 'EADDRINUSE' ? new Error(`Port ${port} is taken by another program: --port or WICK_SERVICE_PORT chooses another.`) : error),
+        reject(
+          error.code === 'EADDRINUSE'
+            ? new Error(
+                `Port ${port} is taken by another program: --port or WICK_SERVICE_PORT chooses another.`,
+              )
+            : error,
+        ),
       );
     });
     const address = server.address() as { port: number };

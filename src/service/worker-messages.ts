@@ -7,7 +7,15 @@ export interface WorkerStart extends LoadOptions {
 }
 
 export type ToWorker =
-  | { type: 'generate'; id: number; request: Pick<GenerateRequest, 'input' | 'parameters'> }
+  | {
+      type: 'generate';
+      id: number;
+      request: Pick<GenerateRequest, 'input' | 'parameters'>;
+    }
   | { type: 'cancel'; id: number };
 
-export type FromWorker = { type: 'ready' } | { type: 'failed'; message: string } | { type: 'event'; id: number; event: ServiceEvent } | { type: 'cancelled'; id: number };
+export type FromWorker =
+  | { type: 'ready' }
+  | { type: 'failed'; message: string }
+  | { type: 'event'; id: number; event: ServiceEvent }
+  | { type: 'cancelled'; id: number };

@@ -22,9 +22,18 @@ const fileOf = (step: number) => `checkpoint-${String(step).padStart(7, '0')}.sa
  * the order of windows is computed from both, nothing else is drawn.
  * @throws Error where the disk refuses; the checkpoints before stay
  */
-export function saveCheckpoint(folder: string, { step, windows, config, tensors }: Checkpoint, keep: number): string {
+export function saveCheckpoint(
+  folder: string,
+  { step, windows, config, tensors }: Checkpoint,
+  keep: number,
+): string {
   const path = join(folder, fileOf(step));
-  const metadata = { format: 'wick-checkpoint/1', step: String(step), windows: String(windows), config };
+  const metadata = {
+    format: 'wick-checkpoint/1',
+    step: String(step),
+    windows: String(windows),
+    config,
+  };
   writeSafetensors(path, [...tensors.values()], metadata);
   const steps = listCheckpoints(folder);
   for (const old of steps.slice(0, Math.max(0, steps.length - keep))) rmSync(join(folder, fileOf(old)));
@@ -55,13 +64,20 @@ export function loadCheckpoint(path: string): Checkpoint {
   try {
     file = readSafetensors(path);
   } catch (error) {
-    throw new Error(`The checkpoint cannot be read: ${(error as Error).message}${others(path)}`, { cause: error });
+    throw new Error(`The checkpoint cannot be read: ${(error as Error).message}${others(path)}`, {
+      cause: error,
+    });
   }
   const { format, step, windows, config } = file.metadata;
   if (format !== 'wick-checkpoint/1' || !/^\d+$/.test(step) || !/^\d+$/.test(windows) || !config) {
     throw new Error(`${path} is a safetensors file but no checkpoint of a wick training run.${others(path)}`);
   }
-  return { step: Number(step), windows: Number(windows), config, tensors: file.tensors };
+  return {
+    step: Number(step),
+    windows: Number(windows),
+    config,
+    tensors: file.tensors,
+  };
 }
 
 function others(path: string): string {
@@ -69,5 +85,7 @@ function others(path: string): string {
   const rest = listCheckpoints(folder)
     .map((step) => join(folder, fileOf(step)))
     .filter((other) => other !== path);
-  return rest.length > 0 ? ` The one before is ${rest.at(-1)}: name it with --resume to go on from there.` : '';
+  return rest.length > 0
+    ? ` The one before is ${rest.at(-1)}: name it with --resume to go on from there.`
+    : '';
 }

@@ -40,7 +40,9 @@ const schema = z.strictObject({
   keep_checkpoints: count.min(2).default(2),
 });
 
-export type TrainingConfig = Omit<z.infer<typeof schema>, 'model'> & { model: GptConfig };
+export type TrainingConfig = Omit<z.infer<typeof schema>, 'model'> & {
+  model: GptConfig;
+};
 
 /**
  * Checks a training configuration and fills in defaults.
@@ -49,7 +51,9 @@ export type TrainingConfig = Omit<z.infer<typeof schema>, 'model'> & { model: Gp
 export function parseTrainingConfig(json: unknown): TrainingConfig {
   const result = schema.safeParse(json);
   if (!result.success) {
-    const problems = result.error.issues.map(({ path, message }) => `${path.join('.') || 'the file'}: ${message}`);
+    const problems = result.error.issues.map(
+      ({ path, message }) => `${path.join('.') || 'the file'}: ${message}`,
+    );
     throw new Error(`The training configuration is not right. ${problems.join('; ')}.`);
   }
   const model = parseGptConfig(result.data.model);

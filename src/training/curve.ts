@@ -9,11 +9,19 @@ import type { StepMetrics } from './metrics.ts';
 export async function drawCurve(folder: string, metrics: readonly StepMetrics[]): Promise<void> {
   if (metrics.length === 0) return;
   let smooth = metrics[0].loss;
-  const smoothed = metrics.map(({ step, loss }) => [step, (smooth += (loss - smooth) / Math.min(step, 50))]);
+  const smoothed = metrics.map(({ step, loss }) => {
+    smooth += (loss - smooth) / Math.min(step, 50);
+    return [step, smooth];
+  });
   const validation = metrics.flatMap(({ step, validation_loss }) =>
     validation_loss === undefined ? [] : [[step, validation_loss]],
   );
-  const chart = echarts.init(null, null, { renderer: 'svg', ssr: true, width: 900, height: 480 });
+  const chart = echarts.init(null, null, {
+    renderer: 'svg',
+    ssr: true,
+    width: 900,
+    height: 480,
+  });
   const line = (name: string, data: number[][], color: string, width: number, opacity = 1) => ({
     name,
     type: 'line' as const,
@@ -30,10 +38,26 @@ export async function drawCurve(folder: string, metrics: readonly StepMetrics[])
     title: { text: 'Loss (nats a token)', left: 'center' },
     legend: { bottom: 0 },
     grid: { left: 60, right: 30, top: 50, bottom: 70 },
-    xAxis: { type: 'value', name: 'step', nameLocation: 'middle', nameGap: 28, max: metrics.at(-1)!.step },
-    yAxis: { type: 'value', scale: true, max: Math.ceil(Math.max(...rest.map(([, loss]) => loss)) * 10) / 10 },
+    xAxis: {
+      type: 'value',
+      name: 'step',
+      nameLocation: 'middle',
+      nameGap: 28,
+      max: metrics.at(-1)!.step,
+    },
+    yAxis: {
+      type: 'value',
+      scale: true,
+      max: Math.ceil(Math.max(...rest.map(([, loss]) => loss)) * 10) / 10,
+    },
     series: [
-      line('training', metrics.map(({ step, loss }) => [step, loss]), '#9db8e8', 1, 0.6),
+      line(
+        'training',
+        metrics.map(({ step, loss }) => [step, loss]),
+        '#9db8e8',
+        1,
+        0.6,
+      ),
       line('training, smoothed', smoothed, '#2456b8', 2),
       line('validation', validation, '#d9480f', 2),
     ],

@@ -1,5 +1,14 @@
 /** A checkpoint made into a model folder that answers: Hugging Face's layout, ONNX graphs inside. */
-import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { gptInference, gptParameters } from '../architecture/gpt.ts';
 import { toOnnx } from '../graph/onnx.ts';
@@ -23,22 +32,31 @@ export interface ExportResult {
  */
 export function exportModel(source: string, folder: string): ExportResult {
   const checkpoint = existsSync(source) && statSync(source).isDirectory() ? latestCheckpoint(source) : source;
-  if (!checkpoint) throw new Error(`${source} holds no checkpoint: a run writes one as checkpoint-0000000.safetensors.`);
+  if (!checkpoint)
+    throw new Error(`${source} holds no checkpoint: a run writes one as checkpoint-0000000.safetensors.`);
   const { config: json, tensors, step } = loadCheckpoint(checkpoint);
   const training = JSON.parse(json) as TrainingConfig;
   const config = training.model;
   const weights = new Map([...tensors].map(([name, { data }]) => [name, data]));
-  const model = toOnnx(gptInference(config, weights), { producer: 'wick', steps: String(step) });
+  const model = toOnnx(gptInference(config, weights), {
+    producer: 'wick',
+    steps: String(step),
+  });
 
   mkdirSync(join(folder, 'onnx'), { recursive: true });
   for (const name of ['tokenizer.json', 'tokenizer_config.json']) {
     const from = join(training.data, name);
-    if (!existsSync(from)) throw new Error(`The run's data folder ${training.data} lacks ${name}, which the model needs.`);
+    if (!existsSync(from))
+      throw new Error(`The run's data folder ${training.data} lacks ${name}, which the model needs.`);
     copyFileSync(from, join(folder, name));
   }
   const { bos_token_id, eos_token_id, pad_token_id = eos_token_id } = config;
   const files: Record<string, Uint8Array | string> = {
-    'config.json': lines({ ...config, torch_dtype: 'float32', use_cache: true }),
+    'config.json': lines({
+      ...config,
+      torch_dtype: 'float32',
+      use_cache: true,
+    }),
     'generation_config.json': lines({
       bos_token_id,
       eos_token_id,
@@ -68,12 +86,16 @@ export function readJson(path: string): unknown {
   try {
     text = readFileSync(path, 'utf8');
   } catch (error) {
-    throw new Error(`${path} cannot be read: ${(error as Error).message}.`, { cause: error });
+    throw new Error(`${path} cannot be read: ${(error as Error).message}.`, {
+      cause: error,
+    });
   }
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw new Error(`${path} is not JSON: ${(error as Error).message}.`, { cause: error });
+    throw new Error(`${path} is not JSON: ${(error as Error).message}.`, {
+      cause: error,
+    });
   }
 }
 

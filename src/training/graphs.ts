@@ -16,7 +16,10 @@ export interface StateSpec {
 /** Every parameter's optimiser states, in the order the step graph takes them; they begin as zeros. */
 export function optimizerStates(config: TrainingConfig): StateSpec[] {
   return gptParameters(config.model).flatMap(({ name, shape, kind }) =>
-    optimizerOf(config, kind).optimizer.states.map((state) => ({ name: `${name}.${state}`, shape })),
+    optimizerOf(config, kind).optimizer.states.map((state) => ({
+      name: `${name}.${state}`,
+      shape,
+    })),
   );
 }
 
@@ -70,10 +73,16 @@ export function evaluationGraph(config: TrainingConfig): Uint8Array {
  * attention's products, recomputation and the optimiser are left out.
  */
 export function flopsPerToken(config: TrainingConfig): number {
-  return 6 * gptParameters(config.model).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+  return (
+    6 * gptParameters(config.model).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0)
+  );
 }
 
-function lossOf(config: TrainingConfig): { graph: Graph; loss: Value; parameters: Value[] } {
+function lossOf(config: TrainingConfig): {
+  graph: Graph;
+  loss: Value;
+  parameters: Value[];
+} {
   const graph = new Graph('training');
   // Sizes as numbers: the runtime then plans all memory before the first step.
   const sizes = { batch: config.batch_size, seq: config.sequence_length };
@@ -83,14 +92,25 @@ function lossOf(config: TrainingConfig): { graph: Graph; loss: Value; parameters
 function optimizerOf(config: TrainingConfig, kind: string): { optimizer: Optimizer; rate: number } {
   const { beta1, beta2, epsilon, weight_decay: weightDecay, momentum } = config;
   if (kind === 'matrix' && config.optimizer === 'muon') {
-    return { optimizer: muon({ momentum, weightDecay }), rate: config.matrix_learning_rate };
+    return {
+      optimizer: muon({ momentum, weightDecay }),
+      rate: config.matrix_learning_rate,
+    };
   }
   // Norm weights are not pulled to zero: one is where they do nothing.
   const decay = kind === 'vector' ? 0 : weightDecay;
-  return { optimizer: adamW({ beta1, beta2, epsilon, weightDecay: decay }), rate: config.learning_rate };
+  return {
+    optimizer: adamW({ beta1, beta2, epsilon, weightDecay: decay }),
+    rate: config.learning_rate,
+  };
 }
 
-function update(graph: Graph, config: TrainingConfig, parameters: readonly Value[], raw: readonly Value[]): void {
+function update(
+  graph: Graph,
+  config: TrainingConfig,
+  parameters: readonly Value[],
+  raw: readonly Value[],
+): void {
   const share = graph.input('share', 'float32', []);
   const step = graph.input('step', 'float32', []);
   const clipped = clipByGlobalNorm(raw, config.max_grad_norm);
@@ -101,7 +121,13 @@ function update(graph: Graph, config: TrainingConfig, parameters: readonly Value
       optimizer.states.map((state) => [state, graph.input(`${name}.${state}`, 'float32', shape)]),
     );
     const learningRate = mul(share, graph.scalar(rate));
-    const next = optimizer.update({ parameter: parameters[i], gradient: clipped.gradients[i], states, learningRate, step });
+    const next = optimizer.update({
+      parameter: parameters[i],
+      gradient: clipped.gradients[i],
+      states,
+      learningRate,
+      step,
+    });
     graph.output(`next.${name}`, next.parameter);
     for (const state of optimizer.states) graph.output(`next.${name}.${state}`, next.states[state]);
   }

@@ -28,10 +28,16 @@ export function writeSafetensors(
   tensors: readonly NamedTensor[],
   metadata: Readonly<Record<string, string>> = {},
 ): void {
-  const header: Record<string, Entry | Readonly<Record<string, string>>> = { __metadata__: metadata };
+  const header: Record<string, Entry | Readonly<Record<string, string>>> = {
+    __metadata__: metadata,
+  };
   let offset = 0;
   for (const { name, shape, data } of tensors) {
-    header[name] = { dtype: 'F32', shape: [...shape], data_offsets: [offset, offset + data.byteLength] };
+    header[name] = {
+      dtype: 'F32',
+      shape: [...shape],
+      data_offsets: [offset, offset + data.byteLength],
+    };
     offset += data.byteLength;
   }
   const json = Buffer.from(JSON.stringify(header));
@@ -54,7 +60,9 @@ export function writeSafetensors(
     rmSync(partial, { force: true });
     const { code, message } = error as NodeJS.ErrnoException;
     const why = code === 'ENOSPC' ? 'the disk is full' : message;
-    throw new Error(`Could not write ${path} (${8 + padded.length + offset} bytes): ${why}.`, { cause: error });
+    throw new Error(`Could not write ${path} (${8 + padded.length + offset} bytes): ${why}.`, {
+      cause: error,
+    });
   }
 }
 
@@ -79,25 +87,32 @@ export function readSafetensors(path: string): {
   } catch {
     throw broken('its header is not JSON');
   }
-  const { __metadata__: metadata = {}, ...entries } = header as Record<string, Entry> & { __metadata__?: never };
+  const { __metadata__: metadata = {}, ...entries } = header as Record<string, Entry> & {
+    __metadata__?: never;
+  };
   const start = 8 + length;
   const tensors = new Map<string, NamedTensor>();
   let end = 0;
   for (const [name, entry] of Object.entries(entries)) {
     const { dtype, shape, data_offsets: offsets } = entry ?? {};
     if (dtype !== 'F32' || !Array.isArray(shape) || !Array.isArray(offsets)) {
-      throw broken(`the tensor "${name}" is ${JSON.stringify(dtype)}, where F32 with a shape and a place is expected`);
+      throw broken(
+        `the tensor "${name}" is ${JSON.stringify(dtype)}, where F32 with a shape and a place is expected`,
+      );
     }
     const count = shape.reduce((a, b) => a * b, 1);
     if (offsets[1] - offsets[0] !== 4 * count || start + offsets[1] > bytes.length || offsets[0] < 0) {
-      throw broken(`the tensor "${name}" of shape [${shape.join(', ')}] should lie at ${offsets.join(' to ')}`);
+      throw broken(
+        `the tensor "${name}" of shape [${shape.join(', ')}] should lie at ${offsets.join(' to ')}`,
+      );
     }
     end = Math.max(end, offsets[1]);
     const data = new Float32Array(count);
     bytesOf(data).set(bytes.subarray(start + offsets[0], start + offsets[1]));
     tensors.set(name, { name, shape, data });
   }
-  if (start + end !== bytes.length) throw broken(`its tensors end at byte ${start + end}, the file at ${bytes.length}`);
+  if (start + end !== bytes.length)
+    throw broken(`its tensors end at byte ${start + end}, the file at ${bytes.length}`);
   return { tensors, metadata: metadata as Record<string, string> };
 }
 

@@ -6,7 +6,14 @@ import { createWindows, openDataset, type Split } from '../data/shards.ts';
 import { latestCheckpoint, loadCheckpoint, saveCheckpoint } from './checkpoint.ts';
 import { parseTrainingConfig, type TrainingConfig } from './config.ts';
 import { drawCurve } from './curve.ts';
-import { accumulationGraph, evaluationGraph, flopsPerToken, optimizerStates, stepGraph, updateGraph } from './graphs.ts';
+import {
+  accumulationGraph,
+  evaluationGraph,
+  flopsPerToken,
+  optimizerStates,
+  stepGraph,
+  updateGraph,
+} from './graphs.ts';
 import { initialParameters } from './initialization.ts';
 import { appendMetrics, readMetrics, type StepMetrics, trimMetrics } from './metrics.ts';
 import { createSession, type InferenceSession, type Provider, Tensor } from './runtime.ts';
@@ -81,7 +88,12 @@ export async function train(json: unknown, options: TrainingOptions = {}): Promi
         step: state.step,
         windows: state.windows,
         config: JSON.stringify(config),
-        tensors: new Map([...state.tensors].map(([name, { dims, data }]) => [name, { name, shape: dims, data: data as Float32Array }])),
+        tensors: new Map(
+          [...state.tensors].map(([name, { dims, data }]) => [
+            name,
+            { name, shape: dims, data: data as Float32Array },
+          ]),
+        ),
       },
       config.keep_checkpoints,
     );
@@ -155,7 +167,10 @@ function zeros({ name, shape }: { name: string; shape: number[] }): [string, Ten
 function initialState(config: TrainingConfig): Tensors {
   const parameters = initialParameters(gptParameters(config.model), config.seed);
   return new Map([
-    ...[...parameters].map(([name, { data, shape }]): [string, Tensor] => [name, new Tensor('float32', data, shape)]),
+    ...[...parameters].map(([name, { data, shape }]): [string, Tensor] => [
+      name,
+      new Tensor('float32', data, shape),
+    ]),
     ...optimizerStates(config).map(zeros),
   ]);
 }
@@ -163,7 +178,14 @@ function initialState(config: TrainingConfig): Tensors {
 function resumeState(path: string, config: TrainingConfig): State {
   const checkpoint = loadCheckpoint(path);
   const before = JSON.parse(checkpoint.config) as TrainingConfig;
-  const bound = ['model', 'seed', 'sequence_length', 'batch_size', 'gradient_accumulation_steps', 'optimizer'] as const;
+  const bound = [
+    'model',
+    'seed',
+    'sequence_length',
+    'batch_size',
+    'gradient_accumulation_steps',
+    'optimizer',
+  ] as const;
   for (const name of bound) {
     if (JSON.stringify(before[name]) !== JSON.stringify(config[name])) {
       throw new Error(
@@ -185,7 +207,11 @@ function resumeState(path: string, config: TrainingConfig): State {
 /** The batch that begins with the n-th window of the run. Windows are shuffled anew for each pass over the data. */
 function batches(split: Split, config: TrainingConfig): (firstWindow: number) => Batch {
   const { sequence_length: seq, batch_size: batch } = config;
-  const windows = createWindows({ tokens: split.tokens - 1, windowLength: seq, seed: config.seed });
+  const windows = createWindows({
+    tokens: split.tokens - 1,
+    windowLength: seq,
+    seed: config.seed,
+  });
   if (windows.count < 1) {
     throw new Error(`The training split has ${split.tokens} tokens, fewer than one window of ${seq + 1}.`);
   }
@@ -210,7 +236,10 @@ function tokenBatch(split: Split, places: readonly number[], seq: number): Batch
       targets[row * seq + i] = BigInt(tokens[i + 1]);
     }
   }
-  return { input_ids: new Tensor('int64', inputs, shape), targets: new Tensor('int64', targets, shape) };
+  return {
+    input_ids: new Tensor('int64', inputs, shape),
+    targets: new Tensor('int64', targets, shape),
+  };
 }
 
 /** A fixed set of validation batches, spread evenly over the split, and what turns nats a token into bits a byte. */
@@ -227,7 +256,11 @@ function validationSet(split: Split, config: TrainingConfig): { batches: Batch[]
   const place = (window: number) => Math.floor(window * spread) * seq;
   return {
     batches: Array.from({ length: count }, (_, i) =>
-      tokenBatch(split, Array.from({ length: batch }, (_, j) => place(i * batch + j)), seq),
+      tokenBatch(
+        split,
+        Array.from({ length: batch }, (_, j) => place(i * batch + j)),
+        seq,
+      ),
     ),
     tokensPerByte: split.tokens / split.bytes,
   };
@@ -237,7 +270,12 @@ type Step = (
   state: State,
   reader: (firstWindow: number) => Batch,
   at: { share: number; step: number },
-) => Promise<{ state: State; loss: number; gradient_norm: number; tokens: number }>;
+) => Promise<{
+  state: State;
+  loss: number;
+  gradient_norm: number;
+  tokens: number;
+}>;
 
 /** One optimiser step, as one graph or, with gradient accumulation, as two. */
 async function stepper(config: TrainingConfig, options: TrainingOptions): Promise<Step> {
@@ -257,9 +295,15 @@ async function stepper(config: TrainingConfig, options: TrainingOptions): Promis
       const parameters = Object.fromEntries(specs.map(({ name }) => [name, state.tensors.get(name)!]));
       sums = Object.fromEntries(specs.map(zeros).map(([name, tensor]) => [`sum.${name}`, tensor]));
       for (let part = 0; part < parts; part++) {
-        const { loss: partLoss, ...next } = await first.run({ ...parameters, ...sums, ...reader(state.windows + part * perPart) });
+        const { loss: partLoss, ...next } = await first.run({
+          ...parameters,
+          ...sums,
+          ...reader(state.windows + part * perPart),
+        });
         loss += numberIn(partLoss) / parts;
-        sums = Object.fromEntries(Object.entries(next).map(([name, tensor]) => [name.slice('next.'.length), tensor]));
+        sums = Object.fromEntries(
+          Object.entries(next).map(([name, tensor]) => [name.slice('next.'.length), tensor]),
+        );
       }
     }
     const results = await (second ?? first).run({
@@ -292,7 +336,10 @@ async function evaluator(
     let sum = 0;
     for (const batch of batches) sum += numberIn((await session.run({ ...parameters, ...batch })).loss);
     const validation_loss = sum / batches.length;
-    return { validation_loss, validation_bits_per_byte: (validation_loss / Math.LN2) * tokensPerByte };
+    return {
+      validation_loss,
+      validation_bits_per_byte: (validation_loss / Math.LN2) * tokensPerByte,
+    };
   };
 }
 

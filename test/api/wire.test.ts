@@ -2,14 +2,24 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BadRequest } from '../../src/api/errors.ts';
 import { type GenerationEvent, readEvents, type ServiceEvent, writeEvent } from '../../src/api/events.ts';
-import { answerChunks, answerHead, parseChatCompletionRequest, parseCompletionRequest, wholeAnswer } from '../../src/api/openai.ts';
+import {
+  answerChunks,
+  answerHead,
+  parseChatCompletionRequest,
+  parseCompletionRequest,
+  wholeAnswer,
+} from '../../src/api/openai.ts';
 import { parsePlainOptions } from '../../src/api/plain.ts';
 import { signatureFault, signRequest } from '../../src/api/signature.ts';
 
 const usage = { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 };
 const start: GenerationEvent = { type: 'start', prompt_tokens: 3 };
 const done: GenerationEvent = { type: 'done', finish_reason: 'stop', usage };
-const delta = (text: string): GenerationEvent => ({ type: 'delta', text, tokens: [1] });
+const delta = (text: string): GenerationEvent => ({
+  type: 'delta',
+  text,
+  tokens: [1],
+});
 
 function body(chunks: Uint8Array[]): ReadableStream<Uint8Array> {
   return new ReadableStream({
@@ -30,15 +40,22 @@ describe('events', () => {
   it('are the same however the bytes are cut', async () => {
     const texts = fc.array(fc.string({ unit: 'grapheme' }), { maxLength: 6 });
     await fc.assert(
-      fc.asyncProperty(texts, fc.array(fc.integer({ min: 1, max: 30 }), { maxLength: 60 }), async (texts, cuts) => {
-        const events = [start, ...texts.map(delta), done];
-        const bytes = new TextEncoder().encode(events.map(writeEvent).join(''));
-        const chunks: Uint8Array[] = [];
-        let at = 0;
-        for (const cut of cuts) chunks.push(bytes.slice(at, (at += cut)));
-        chunks.push(bytes.slice(at));
-        expect(await collect(body(chunks))).toEqual(events);
-      }),
+      fc.asyncProperty(
+        texts,
+        fc.array(fc.integer({ min: 1, max: 30 }), { maxLength: 60 }),
+        async (texts, cuts) => {
+          const events = [start, ...texts.map(delta), done];
+          const bytes = new TextEncoder().encode(events.map(writeEvent).join(''));
+          const chunks: Uint8Array[] = [];
+          let at = 0;
+          for (const cut of cuts) {
+            chunks.push(bytes.slice(at, at + cut));
+            at += cut;
+          }
+          chunks.push(bytes.slice(at));
+          expect(await collect(body(chunks))).toEqual(events);
+        },
+      ),
       { numRuns: 60 },
     );
   });
@@ -57,7 +74,14 @@ describe('events', () => {
 
 describe('requests', () => {
   it('take OpenAI’s forms', () => {
-    expect(parseCompletionRequest({ model: 'm', prompt: 'a', stop: 'x', temperature: null })).toEqual({
+    expect(
+      parseCompletionRequest({
+        model: 'm',
+        prompt: 'a',
+        stop: 'x',
+        temperature: null,
+      }),
+    ).toEqual({
       model: 'm',
       input: { text: 'a' },
       parameters: { stop: ['x'] },
@@ -72,14 +96,29 @@ describe('requests', () => {
       model: 'm',
       messages: [
         { role: 'developer', content: 'Be kind.' },
-        { role: 'user', content: [{ type: 'text', text: 'Hi' }, { type: 'text', text: '!' }] },
+        {
+          role: 'user',
+          content: [
+            { type: 'text', text: 'Hi' },
+            { type: 'text', text: '!' },
+          ],
+        },
       ],
       max_completion_tokens: 5,
       stream: true,
       stream_options: { include_usage: true },
     });
-    expect(chat).toMatchObject({ parameters: { max_tokens: 5 }, stream: true, includeUsage: true });
-    expect(chat.input).toEqual({ messages: [{ role: 'system', content: 'Be kind.' }, { role: 'user', content: 'Hi!' }] });
+    expect(chat).toMatchObject({
+      parameters: { max_tokens: 5 },
+      stream: true,
+      includeUsage: true,
+    });
+    expect(chat.input).toEqual({
+      messages: [
+        { role: 'system', content: 'Be kind.' },
+        { role: 'user', content: 'Hi!' },
+      ],
+    });
   });
 
   it.each([
@@ -98,7 +137,11 @@ describe('requests', () => {
     [{ model: 'm', prompt: 'a', stop: ['a', 'b', 'c', 'd', 'e'] }, /stop/, 'stop'],
     [{ model: 'm', prompt: 'a', logit_bias: { x: 1 } }, /logit_bias/, 'logit_bias.x'],
     [{ model: 'm', prompt: 'a', echo: true }, /`echo` is a parameter that wick does not serve/, 'echo'],
-    [{ model: 'm', prompt: 'a', tempreature: 1 }, /`tempreature` is not a parameter that wick knows/, 'tempreature'],
+    [
+      { model: 'm', prompt: 'a', tempreature: 1 },
+      /`tempreature` is not a parameter that wick knows/,
+      'tempreature',
+    ],
   ])('%j are refused with a sentence', (json, message, param) => {
     expect(() => parseCompletionRequest(json)).toThrow(message);
     try {
@@ -125,8 +168,15 @@ describe('requests', () => {
   });
 
   it('take options from a query', () => {
-    const options = parsePlainOptions(new URLSearchParams('max_tokens=5&temperature=0.5&stop=a&stop=b&fallback=true'));
-    expect(options).toEqual({ model: undefined, placement: undefined, fallback: true, parameters: { max_tokens: 5, temperature: 0.5, stop: ['a', 'b'] } });
+    const options = parsePlainOptions(
+      new URLSearchParams('max_tokens=5&temperature=0.5&stop=a&stop=b&fallback=true'),
+    );
+    expect(options).toEqual({
+      model: undefined,
+      placement: undefined,
+      fallback: true,
+      parameters: { max_tokens: 5, temperature: 0.5, stop: ['a', 'b'] },
+    });
     expect(() => parsePlainOptions(new URLSearchParams('max_tokens=many'))).toThrow(/max_tokens/);
     expect(() => parsePlainOptions(new URLSearchParams('max_tokens='))).toThrow(/max_tokens/);
     expect(() => parsePlainOptions(new URLSearchParams('hello=1'))).toThrow(/`hello` is not/);
@@ -154,10 +204,14 @@ describe('answers', () => {
 
   it('stream the same in chunks, usage last where asked for', async () => {
     interface Chunk {
-      choices: { delta: { role?: string; content?: string }; finish_reason: string | null }[];
+      choices: {
+        delta: { role?: string; content?: string };
+        finish_reason: string | null;
+      }[];
     }
     const parts: Chunk[] = [];
-    for await (const chunk of answerChunks('chat', answerHead('chat', 'm'), events(), true)) parts.push(chunk as Chunk);
+    for await (const chunk of answerChunks('chat', answerHead('chat', 'm'), events(), true))
+      parts.push(chunk as Chunk);
     expect(parts.map(({ choices }) => choices[0]?.delta.content ?? '').join('')).toBe('Hello');
     expect(parts[0].choices[0].delta.role).toBe('assistant');
     expect(parts.at(-2)!.choices[0].finish_reason).toBe('stop');

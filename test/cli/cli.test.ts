@@ -7,7 +7,9 @@ const wick = new URL('../../src/cli/wick.js', import.meta.url).pathname;
 
 function run(args: string[], { env = {}, input = '' }: { env?: object; input?: string } = {}) {
   return new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve) => {
-    const child = spawn(process.execPath, [wick, ...args], { env: { ...process.env, ...env } as NodeJS.ProcessEnv });
+    const child = spawn(process.execPath, [wick, ...args], {
+      env: { ...process.env, ...env } as NodeJS.ProcessEnv,
+    });
     let [stdout, stderr] = ['', ''];
     child.stdout.on('data', (chunk) => {
       stdout += chunk;
@@ -58,7 +60,9 @@ it.each([
 
 it('prints JSON, and nothing else, on stdout', async () => {
   const { stdout } = await run(['models', '--json']);
-  expect(JSON.parse(stdout)).toMatchObject({ models: [{ id: 'Llama-wick-3M', architecture: 'LlamaForCausalLM' }] });
+  expect(JSON.parse(stdout)).toMatchObject({
+    models: [{ id: 'Llama-wick-3M', architecture: 'LlamaForCausalLM' }],
+  });
   expect(stdout.trim().split('\n')).toHaveLength(1);
 });
 
@@ -69,7 +73,9 @@ it('colours nothing off a terminal', async () => {
 
 it('does not mind a reader that leaves', async () => {
   const code = await new Promise((resolve) => {
-    const child = spawn('sh', ['-c', `"${process.execPath}" "${wick}" --help | head -c 1; exit 0`], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn('sh', ['-c', `"${process.execPath}" "${wick}" --help | head -c 1; exit 0`], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
     let stderr = '';
     child.stderr.on('data', (chunk) => {
       stderr += chunk;
@@ -80,17 +86,23 @@ it('does not mind a reader that leaves', async () => {
 });
 
 it('generates from stdin', async () => {
-  const { stdout, code } = await run(['generate', '--max-tokens', '5', '--temperature', '0', '--json'], { input: 'Once upon a time' });
+  const { stdout, code } = await run(['generate', '--max-tokens', '5', '--temperature', '0', '--json'], {
+    input: 'Once upon a time',
+  });
   expect(code).toBe(0);
-  expect(JSON.parse(stdout)).toMatchObject({ model: 'Llama-wick-3M', finish_reason: 'length', usage: { completion_tokens: 5 } });
+  expect(JSON.parse(stdout)).toMatchObject({
+    model: 'Llama-wick-3M',
+    finish_reason: 'length',
+    usage: { completion_tokens: 5 },
+  });
 });
 
 it('says numbers for people', () => {
-  expect([formatCount(999), formatCount(1_234_567), formatBytes(1536), formatDuration(3725), formatDuration(61)]).toEqual([
-    '999',
-    '1.23M',
-    '1.50 KiB',
-    '1h 2m',
-    '1m 1s',
-  ]);
+  expect([
+    formatCount(999),
+    formatCount(1_234_567),
+    formatBytes(1536),
+    formatDuration(3725),
+    formatDuration(61),
+  ]).toEqual(['999', '1.23M', '1.50 KiB', '1h 2m', '1m 1s']);
 });

@@ -6,13 +6,18 @@ import { createRandom } from '../../src/generation/random.ts';
 import { argmax, createSampler } from '../../src/generation/sampler.ts';
 
 const logits = fc
-  .array(fc.oneof(fc.double({ min: -20, max: 20, noNaN: true }), fc.constantFrom(-Infinity, 0, 1)), { minLength: 1, maxLength: 300 })
+  .array(fc.oneof(fc.double({ min: -20, max: 20, noNaN: true }), fc.constantFrom(-Infinity, 0, 1)), {
+    minLength: 1,
+    maxLength: 300,
+  })
   .map((values) => Float32Array.from(values))
   .filter((values) => values.some((value) => value > -Infinity));
 
 /** Ids in falling order of logits, lower ids first among equals: the obvious way. */
 function ranking(values: Float32Array): number[] {
-  return [...values.keys()].filter((id) => values[id] > -Infinity).sort((a, b) => values[b] - values[a] || a - b);
+  return [...values.keys()]
+    .filter((id) => values[id] > -Infinity)
+    .sort((a, b) => values[b] - values[a] || a - b);
 }
 
 function probabilities(values: Float32Array): number[] {
@@ -22,7 +27,8 @@ function probabilities(values: Float32Array): number[] {
   return weights.map((weight) => weight / total);
 }
 
-const chosen = ({ ids, count }: { ids: Uint32Array; count: number }) => [...ids.subarray(0, count)].sort((a, b) => a - b);
+const chosen = ({ ids, count }: { ids: Uint32Array; count: number }) =>
+  [...ids.subarray(0, count)].sort((a, b) => a - b);
 const sorted = (ids: number[]) => [...ids].sort((a, b) => a - b);
 
 describe('the filters keep what their definitions say', () => {
@@ -50,7 +56,9 @@ describe('the filters keep what their definitions say', () => {
           if (sum >= p) break;
         }
         // Sums in another order may differ in the last digit and with it by one token.
-        expect(Math.abs(candidates.count - kept.length)).toBeLessThanOrEqual(p > 1 - 1e-6 ? values.length : 1);
+        expect(Math.abs(candidates.count - kept.length)).toBeLessThanOrEqual(
+          p > 1 - 1e-6 ? values.length : 1,
+        );
         const both = Math.min(candidates.count, kept.length);
         if (p < 1) expect([...candidates.ids.subarray(0, both)]).toEqual(kept.slice(0, both));
       }),
@@ -111,8 +119,16 @@ describe('draws follow the distribution', () => {
     ['temperature', { temperature: 0.5 }, () => probabilities(values.map((v) => v / 0.5))],
     ['top-k', { top_k: 3 }, () => probabilities(values.map((v) => (v >= 1 ? v : -Infinity)))],
     ['top-p', { top_p: 0.7 }, () => probabilities(values.map((v) => (v >= 1 ? v : -Infinity)))],
-    ['min-p', { min_p: 0.3 }, () => probabilities(values.map((v) => (v >= 2 + Math.log(0.3) ? v : -Infinity)))],
-    ['bias', { logit_bias: { 7: 100, 0: -100 } }, (p: number[]) => p.map((_, id) => (id === 0 || id === 7 ? 0 : p[id] / (1 - p[0])))],
+    [
+      'min-p',
+      { min_p: 0.3 },
+      () => probabilities(values.map((v) => (v >= 2 + Math.log(0.3) ? v : -Infinity))),
+    ],
+    [
+      'bias',
+      { logit_bias: { 7: 100, 0: -100 } },
+      (p: number[]) => p.map((_, id) => (id === 0 || id === 7 ? 0 : p[id] / (1 - p[0]))),
+    ],
   ] as const)('%s', (_, changes, expected) => {
     const shares = expected(probabilities(values));
     const parameters = { ...defaultParameters, seed: 7, ...changes };
@@ -136,7 +152,8 @@ describe('draws follow the distribution', () => {
 });
 
 describe('the sampler', () => {
-  const at = (changes: object, prompt: number[] = []) => createSampler({ ...defaultParameters, temperature: 0, ...changes }, prompt);
+  const at = (changes: object, prompt: number[] = []) =>
+    createSampler({ ...defaultParameters, temperature: 0, ...changes }, prompt);
 
   it('is greedy at temperature 0, the lowest id among equals', () => {
     expect(at({}).next(Float32Array.of(1, 3, 3, 2))).toBe(1);
@@ -160,6 +177,8 @@ describe('the sampler', () => {
 
   it('refuses logits that leave nothing, and takes the one there is', () => {
     expect(() => argmax(new Float32Array(3).fill(-Infinity))).toThrow(/No token is left/);
-    expect(createSampler({ ...defaultParameters, top_k: 99, top_p: 1e-9 }, []).next(Float32Array.of(4))).toBe(0);
+    expect(createSampler({ ...defaultParameters, top_k: 99, top_p: 1e-9 }, []).next(Float32Array.of(4))).toBe(
+      0,
+    );
   });
 });

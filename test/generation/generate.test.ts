@@ -1,12 +1,16 @@
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { type GenerationEvent, generate, type GenerationInput } from '../../src/generation/generate.ts';
+import { type GenerationEvent, type GenerationInput, generate } from '../../src/generation/generate.ts';
 import type { TextModel } from '../../src/generation/model.ts';
-import { completeParameters, type GenerationParameters, InvalidInputError } from '../../src/generation/parameters.ts';
+import {
+  completeParameters,
+  type GenerationParameters,
+  InvalidInputError,
+} from '../../src/generation/parameters.ts';
 import { bitsPerByte, scoringWindows } from '../../src/generation/scoring.ts';
 import { createTextTokenizer } from '../../src/generation/text-tokenizer.ts';
 import { loadModelFolder } from '../../src/service/model-folder.ts';
-import { readFileSync } from 'node:fs';
 
 const folder = new URL('../../models/Llama-wick-3M', import.meta.url).pathname;
 const json = (name: string) => JSON.parse(readFileSync(`${folder}/${name}`, 'utf8'));
@@ -16,7 +20,11 @@ beforeAll(async () => {
   model = await loadModelFolder(folder, { threads: 1 });
 });
 
-async function collect(input: GenerationInput, parameters: Partial<GenerationParameters>, signal?: AbortSignal) {
+async function collect(
+  input: GenerationInput,
+  parameters: Partial<GenerationParameters>,
+  signal?: AbortSignal,
+) {
   const events: GenerationEvent[] = [];
   for await (const event of generate(model, input, parameters, signal)) events.push(event);
   const deltas = events.filter((event) => event.type === 'delta');
@@ -30,8 +38,14 @@ async function collect(input: GenerationInput, parameters: Partial<GenerationPar
 
 describe('generate', () => {
   it('gives a start, deltas and a done that add up', async () => {
-    const { events, text, tokens, done } = await collect({ text: 'Once upon a time' }, { max_tokens: 40, temperature: 0 });
-    expect(events[0]).toEqual({ type: 'start', prompt_tokens: done.usage.prompt_tokens });
+    const { events, text, tokens, done } = await collect(
+      { text: 'Once upon a time' },
+      { max_tokens: 40, temperature: 0 },
+    );
+    expect(events[0]).toEqual({
+      type: 'start',
+      prompt_tokens: done.usage.prompt_tokens,
+    });
     expect(events.slice(1, -1).every(({ type }) => type === 'delta')).toBe(true);
     expect(done.usage.total_tokens).toBe(done.usage.prompt_tokens + done.usage.completion_tokens);
     expect(model.tokenizer.decode(tokens)).toBe(text);
@@ -51,17 +65,26 @@ describe('generate', () => {
     const cut = await collect({ text: 'Once upon a time' }, { max_tokens: 30, temperature: 0, stop: [stop] });
     expect(cut.text).toBe(long.text.slice(0, long.text.indexOf(stop)));
     expect(cut.done.finish_reason).toBe('stop');
-    const token = await collect({ text: 'Once upon a time' }, { max_tokens: 30, temperature: 0, stop_token_ids: [long.tokens[3]] });
+    const token = await collect(
+      { text: 'Once upon a time' },
+      { max_tokens: 30, temperature: 0, stop_token_ids: [long.tokens[3]] },
+    );
     expect(token.done.finish_reason).toBe('stop');
     expect(token.done.usage.completion_tokens).toBeLessThanOrEqual(4);
     const ban = Object.fromEntries([...model.endTokens].map((id) => [id, -100]));
     const full = await collect({ tokens: new Array(500).fill(300) }, { max_tokens: 100, logit_bias: ban });
-    expect(full.done).toMatchObject({ finish_reason: 'length', usage: { completion_tokens: 12 } });
+    expect(full.done).toMatchObject({
+      finish_reason: 'length',
+      usage: { completion_tokens: 12 },
+    });
   });
 
   it('refuses a prompt that fills the context, naming both numbers', async () => {
     await expect(collect({ tokens: new Array(600).fill(5) }, {})).rejects.toThrow(/600 tokens.*512/);
-    await expect(collect({ tokens: new Array(600).fill(5) }, {})).rejects.toMatchObject({ code: 'context_length_exceeded', param: 'prompt' });
+    await expect(collect({ tokens: new Array(600).fill(5) }, {})).rejects.toMatchObject({
+      code: 'context_length_exceeded',
+      param: 'prompt',
+    });
   });
 
   it.each([
@@ -90,8 +113,14 @@ describe('generate', () => {
   it('answers a conversation through the model’s template', async () => {
     const prompt = model.tokenizer.applyChatTemplate([{ role: 'user', content: 'Tell a story.' }]);
     expect(prompt).toBe('<s>Tell a story.<start>');
-    const { text } = await collect({ messages: [{ role: 'user', content: 'Tell a story.' }] }, { max_tokens: 8, temperature: 0 });
-    const { text: same } = await collect({ tokens: model.tokenizer.encode(prompt) }, { max_tokens: 8, temperature: 0 });
+    const { text } = await collect(
+      { messages: [{ role: 'user', content: 'Tell a story.' }] },
+      { max_tokens: 8, temperature: 0 },
+    );
+    const { text: same } = await collect(
+      { tokens: model.tokenizer.encode(prompt) },
+      { max_tokens: 8, temperature: 0 },
+    );
     expect(text).toBe(same);
   });
 });
@@ -121,7 +150,9 @@ describe('parameters', () => {
   });
 
   it('fall back on the model’s, then on the defaults', () => {
-    expect(completeParameters({ top_p: 0.5, seed: undefined }, { temperature: 0.8, top_p: 0.9 }, 10)).toMatchObject({
+    expect(
+      completeParameters({ top_p: 0.5, seed: undefined }, { temperature: 0.8, top_p: 0.9 }, 10),
+    ).toMatchObject({
       top_p: 0.5,
       temperature: 0.8,
       max_tokens: 256,
@@ -138,7 +169,9 @@ describe('streamed text', () => {
       fc.property(fc.string({ unit: 'grapheme', maxLength: 40 }), (text) => {
         const decoder = tokenizer.streamDecoder();
         const pieces = tokenizer.encode(text).map((id) => decoder.push(id));
-        expect(pieces.every((piece) => piece.isWellFormed() && !piece.includes('\ufffd'))).toBe(!text.includes('\ufffd'));
+        expect(pieces.every((piece) => piece.isWellFormed() && !piece.includes('\ufffd'))).toBe(
+          !text.includes('\ufffd'),
+        );
         expect(pieces.join('') + decoder.end()).toBe(text);
       }),
       { numRuns: 300 },
@@ -153,7 +186,12 @@ describe('streamed text', () => {
   });
 
   it('is the same for tokenizers that are not byte-level', () => {
-    const vocab = Object.fromEntries(['<unk>', '▁The', '▁cat', 's', '▁', 'é', '<0xF0>', '<0x9F>', '<0x98>', '<0x80>'].map((token, id) => [token, id]));
+    const vocab = Object.fromEntries(
+      ['<unk>', '▁The', '▁cat', 's', '▁', 'é', '<0xF0>', '<0x9F>', '<0x98>', '<0x80>'].map((token, id) => [
+        token,
+        id,
+      ]),
+    );
     const sentencepiece = createTextTokenizer(
       {
         version: '1.0',
@@ -170,7 +208,13 @@ describe('streamed text', () => {
             { type: 'Strip', content: ' ', start: 1, stop: 0 },
           ],
         },
-        model: { type: 'BPE', vocab, merges: [], unk_token: '<unk>', byte_fallback: true },
+        model: {
+          type: 'BPE',
+          vocab,
+          merges: [],
+          unk_token: '<unk>',
+          byte_fallback: true,
+        },
       },
       {},
     );
@@ -196,7 +240,8 @@ describe('bits per byte', () => {
   });
 
   it('equals one token at a time', async () => {
-    const text = 'The old fox walked in the forest. "Hello," said the fox.\nIt was a very cold day, and nobody came.';
+    const text =
+      'The old fox walked in the forest. "Hello," said the fox.\nIt was a very cold day, and nobody came.';
     const { createDecodingState } = await import('../../src/generation/kv-cache.ts');
     const ids = model.tokenizer.encode(text, { special: true });
     const state = createDecodingState(model);

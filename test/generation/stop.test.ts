@@ -5,7 +5,9 @@ import { createStopMatcher } from '../../src/generation/stop.ts';
 /** The text before the first stop string, in one look. */
 function whole(text: string, stops: string[]): { text: string; stopped: boolean } {
   const found = stops.map((stop) => text.indexOf(stop)).filter((at) => at >= 0);
-  return found.length > 0 ? { text: text.slice(0, Math.min(...found)), stopped: true } : { text, stopped: false };
+  return found.length > 0
+    ? { text: text.slice(0, Math.min(...found)), stopped: true }
+    : { text, stopped: false };
 }
 
 function inPieces(pieces: string[], stops: string[]): { text: string; stopped: boolean } {
@@ -20,18 +22,36 @@ function inPieces(pieces: string[], stops: string[]): { text: string; stopped: b
   return { text: shown + rest.text, stopped: rest.stopped };
 }
 
-const letters = fc.string({ unit: fc.constantFrom('a', 'b', 'c', '\n'), maxLength: 40 });
-const stops = fc.array(fc.string({ unit: fc.constantFrom('a', 'b', 'c', '\n'), minLength: 1, maxLength: 5 }), { maxLength: 4 });
+const letters = fc.string({
+  unit: fc.constantFrom('a', 'b', 'c', '\n'),
+  maxLength: 40,
+});
+const stops = fc.array(
+  fc.string({
+    unit: fc.constantFrom('a', 'b', 'c', '\n'),
+    minLength: 1,
+    maxLength: 5,
+  }),
+  { maxLength: 4 },
+);
 
 it('finds the same stop however the text is cut', () => {
   fc.assert(
-    fc.property(letters, stops, fc.array(fc.integer({ min: 1, max: 6 }), { maxLength: 40 }), (text, stops, lengths) => {
-      const pieces: string[] = [];
-      let at = 0;
-      for (const length of lengths) pieces.push(text.slice(at, (at += length)));
-      pieces.push(text.slice(at));
-      expect(inPieces(pieces, stops)).toEqual(whole(text, stops));
-    }),
+    fc.property(
+      letters,
+      stops,
+      fc.array(fc.integer({ min: 1, max: 6 }), { maxLength: 40 }),
+      (text, stops, lengths) => {
+        const pieces: string[] = [];
+        let at = 0;
+        for (const length of lengths) {
+          pieces.push(text.slice(at, at + length));
+          at += length;
+        }
+        pieces.push(text.slice(at));
+        expect(inPieces(pieces, stops)).toEqual(whole(text, stops));
+      },
+    ),
     { numRuns: 2000 },
   );
 });

@@ -1,6 +1,5 @@
-import { AutoModelForCausalLM, AutoTokenizer, env, type PreTrainedTokenizer, type Tensor } from '@huggingface/transformers';
+import { AutoTokenizer, env, type PreTrainedTokenizer } from '@huggingface/transformers';
 import { beforeAll, expect, it } from 'vitest';
-import { generate } from '../../src/generation/generate.ts';
 import type { TextModel } from '../../src/generation/model.ts';
 import { loadModelFolder } from '../../src/service/model-folder.ts';
 import { prompts } from '../fixtures/prompts.ts';
@@ -14,24 +13,10 @@ env.localModelPath = models;
 let ours: TextModel;
 let tokenizer: PreTrainedTokenizer;
 beforeAll(async () => {
-  [ours, tokenizer] = await Promise.all([loadModelFolder(`${models}${id}`, { threads: 1 }), AutoTokenizer.from_pretrained(id)]);
-});
-
-it('writes the same 64 tokens as Transformers.js after each of 20 prompts', async () => {
-  const theirs = await AutoModelForCausalLM.from_pretrained(id, { dtype: 'fp32', device: 'cpu' });
-  for (const prompt of prompts) {
-    const tokens: number[] = [];
-    for await (const event of generate(ours, { text: prompt }, { max_tokens: 64, temperature: 0 })) {
-      if (event.type === 'delta') tokens.push(...event.tokens);
-    }
-    const inputs = tokenizer(prompt);
-    const output = (await theirs.generate({ ...inputs, max_new_tokens: 64, do_sample: false })) as Tensor;
-    const all = (output.tolist() as (number | bigint)[][])[0].map(Number);
-    const written = all.slice(inputs.input_ids.dims[1]);
-    // The end token is no text: theirs keeps it, ours tells it as the reason of the end.
-    expect(tokens, prompt).toEqual(written.filter((token) => token !== 2));
-  }
-  await theirs.dispose();
+  [ours, tokenizer] = await Promise.all([
+    loadModelFolder(`${models}${id}`, { threads: 1 }),
+    AutoTokenizer.from_pretrained(id),
+  ]);
 });
 
 it('reads and writes text as Transformers.js does', () => {
@@ -49,6 +34,9 @@ it('formats a conversation as Transformers.js does', () => {
     { role: 'assistant', content: 'There was a fox.' },
     { role: 'user', content: 'Go on.' },
   ];
-  const theirs = tokenizer.apply_chat_template(messages, { tokenize: false, add_generation_prompt: true });
+  const theirs = tokenizer.apply_chat_template(messages, {
+    tokenize: false,
+    add_generation_prompt: true,
+  });
   expect(ours.tokenizer.applyChatTemplate(messages)).toBe(theirs);
 });

@@ -8,10 +8,40 @@ import * as layout from '../../src/graph/operators/layout.ts';
 import { matmul } from '../../src/graph/operators/matmul.ts';
 import { logSoftmax, rmsNorm, softmax } from '../../src/graph/operators/normalization.ts';
 import { reduceMax, reduceMean, reduceSum } from '../../src/graph/operators/reduction.ts';
-import { causalAttention, causalMask, linearCrossEntropy, rotary, rotaryTables } from '../../src/graph/operators/transformer.ts';
+import {
+  causalAttention,
+  causalMask,
+  linearCrossEntropy,
+  rotary,
+  rotaryTables,
+} from '../../src/graph/operators/transformer.ts';
 import { input, prepareGraph, sizeOf } from '../fixtures/run-graph.ts';
 
-const { add, sub, mul, div, pow, max, min, neg, abs, exp, log, sqrt, reciprocal, tanh, relu, sigmoid, erf, cos, sin, silu, where, greater, cast } = elementwise;
+const {
+  add,
+  sub,
+  mul,
+  div,
+  pow,
+  max,
+  min,
+  neg,
+  abs,
+  exp,
+  log,
+  sqrt,
+  reciprocal,
+  tanh,
+  relu,
+  sigmoid,
+  erf,
+  cos,
+  sin,
+  silu,
+  where,
+  greater,
+  cast,
+} = elementwise;
 
 interface Case {
   /** Shapes of the inputs that get a gradient. */
@@ -28,7 +58,8 @@ interface Case {
  */
 async function check({ shapes, build, range = [-1, 1] }: Case, seed: number): Promise<void> {
   const random = createRandom(seed);
-  const draw = (count: number, [low, high]: [number, number]) => Float32Array.from({ length: count }, () => low + random() * (high - low));
+  const draw = (count: number, [low, high]: [number, number]) =>
+    Float32Array.from({ length: count }, () => low + random() * (high - low));
   const graph = new Graph();
   const inputs = shapes.map((shape, i) => input(graph, `x${i}`, shape));
   const result = build(inputs);
@@ -43,7 +74,15 @@ async function check({ shapes, build, range = [-1, 1] }: Case, seed: number): Pr
   const run = await prepareGraph(graph);
   const point = shapes.map((shape) => draw(sizeOf(shape), range));
   const at = async (step: number, directions: Float32Array[]) => {
-    const feeds = Object.fromEntries(point.map((x, i) => [`x${i}`, { data: x.map((value, j) => value + step * directions[i][j]), shape: shapes[i] }]));
+    const feeds = Object.fromEntries(
+      point.map((x, i) => [
+        `x${i}`,
+        {
+          data: x.map((value, j) => value + step * directions[i][j]),
+          shape: shapes[i],
+        },
+      ]),
+    );
     return run(feeds);
   };
   const still = point.map((x) => new Float32Array(x.length));
@@ -56,7 +95,10 @@ async function check({ shapes, build, range = [-1, 1] }: Case, seed: number): Pr
     const gradient = results[`g${i}`].data as Float32Array;
     const told = directions[i].reduce((sum, direction, j) => sum + direction * gradient[j], 0);
     const scale = Math.max(1, Math.abs(measured), Math.sqrt(sizeOf(shapes[i])) * 0.5);
-    expect(Math.abs(told - measured) / scale, `input ${i} of shapes ${JSON.stringify(shapes)}: rule ${told}, differences ${measured}`).toBeLessThan(2e-2);
+    expect(
+      Math.abs(told - measured) / scale,
+      `input ${i} of shapes ${JSON.stringify(shapes)}: rule ${told}, differences ${measured}`,
+    ).toBeLessThan(2e-2);
   }
 }
 
@@ -65,11 +107,22 @@ const dim = fc.integer({ min: 1, max: 4 });
 const shape = fc.array(dim, { minLength: 1, maxLength: 3 });
 
 /** Two shapes that broadcast: some dimensions of either are 1 or missing in front. */
-const broadcastPair = fc.tuple(shape, fc.array(fc.constantFrom('both', 'left', 'right'), { minLength: 3, maxLength: 3 }), fc.integer({ min: 0, max: 2 })).map(([full, ones, drop]) => {
-  const left = full.map((size, i) => (ones[i] === 'left' ? 1 : size));
-  const right = full.map((size, i) => (ones[i] === 'right' ? 1 : size)).slice(Math.min(drop, full.length - 1));
-  return [left, right];
-});
+const broadcastPair = fc
+  .tuple(
+    shape,
+    fc.array(fc.constantFrom('both', 'left', 'right'), {
+      minLength: 3,
+      maxLength: 3,
+    }),
+    fc.integer({ min: 0, max: 2 }),
+  )
+  .map(([full, ones, drop]) => {
+    const left = full.map((size, i) => (ones[i] === 'left' ? 1 : size));
+    const right = full
+      .map((size, i) => (ones[i] === 'right' ? 1 : size))
+      .slice(Math.min(drop, full.length - 1));
+    return [left, right];
+  });
 
 describe('element by element', () => {
   it.each([
@@ -80,12 +133,17 @@ describe('element by element', () => {
     ['pow', pow, [0.5, 2]],
     ['max', max, undefined],
     ['min', min, undefined],
-  ] as [string, (a: Value, b: Value) => Value, [number, number] | undefined][])('%s, broadcast', async (_, build, range) => {
-    await fc.assert(
-      fc.asyncProperty(broadcastPair, fc.integer(), ([a, b], seed) => check({ shapes: [a, b], build: ([x, y]) => build(x, y), range }, seed)),
-      runs,
-    );
-  });
+  ] as [string, (a: Value, b: Value) => Value, [number, number] | undefined][])(
+    '%s, broadcast',
+    async (_, build, range) => {
+      await fc.assert(
+        fc.asyncProperty(broadcastPair, fc.integer(), ([a, b], seed) =>
+          check({ shapes: [a, b], build: ([x, y]) => build(x, y), range }, seed),
+        ),
+        runs,
+      );
+    },
+  );
 
   it.each([
     ['neg', neg, undefined],
@@ -103,7 +161,9 @@ describe('element by element', () => {
     ['silu', silu, [-3, 3]],
   ] as [string, (x: Value) => Value, [number, number] | undefined][])('%s', async (_, build, range) => {
     await fc.assert(
-      fc.asyncProperty(shape, fc.integer(), (shape, seed) => check({ shapes: [shape], build: ([x]) => build(x), range }, seed)),
+      fc.asyncProperty(shape, fc.integer(), (shape, seed) =>
+        check({ shapes: [shape], build: ([x]) => build(x), range }, seed),
+      ),
       runs,
     );
   });
@@ -111,7 +171,13 @@ describe('element by element', () => {
   it('where, and a cast on the way', async () => {
     await fc.assert(
       fc.asyncProperty(broadcastPair, fc.integer(), ([a, b], seed) =>
-        check({ shapes: [a, b], build: ([x, y]) => where(greater(cast(sin(x), 'float32'), x.graph.scalar(9)), x, add(y, x)) }, seed),
+        check(
+          {
+            shapes: [a, b],
+            build: ([x, y]) => where(greater(cast(sin(x), 'float32'), x.graph.scalar(9)), x, add(y, x)),
+          },
+          seed,
+        ),
       ),
       runs,
     );
@@ -125,28 +191,77 @@ describe('reductions', () => {
     ['max', reduceMax],
   ] as const)('%s over any axes', async (_, build) => {
     await fc.assert(
-      fc.asyncProperty(shape, fc.boolean(), fc.integer({ min: 0, max: 2 }), fc.integer(), (shape, keepdims, axis, seed) =>
-        check({ shapes: [shape], build: ([x]) => build(x, axis < shape.length ? [axis] : undefined, keepdims), range: [-3, 3] }, seed),
+      fc.asyncProperty(
+        shape,
+        fc.boolean(),
+        fc.integer({ min: 0, max: 2 }),
+        fc.integer(),
+        (shape, keepdims, axis, seed) =>
+          check(
+            {
+              shapes: [shape],
+              build: ([x]) => build(x, axis < shape.length ? [axis] : undefined, keepdims),
+              range: [-3, 3],
+            },
+            seed,
+          ),
       ),
       runs,
     );
   });
 });
 
-const indices = (like: Value, values: number[], shape: number[]) => like.graph.constant('indices', BigInt64Array.from(values, BigInt), shape, 'int64');
+const indices = (like: Value, values: number[], shape: number[]) =>
+  like.graph.constant('indices', BigInt64Array.from(values, BigInt), shape, 'int64');
 
 describe('layout', () => {
   it.each<[string, Case]>([
     ['reshape', { shapes: [[2, 6]], build: ([x]) => layout.reshape(x, [3, 4]) }],
     ['transpose', { shapes: [[2, 3, 4]], build: ([x]) => layout.transpose(x, [2, 0, 1]) }],
-    ['split', { shapes: [[2, 5]], build: ([x]) => mul(...(layout.split(x, [2, 1, 2], 1).filter((_, i) => i !== 1) as [Value, Value])) }],
+    [
+      'split',
+      {
+        shapes: [[2, 5]],
+        build: ([x]) => mul(...(layout.split(x, [2, 1, 2], 1).filter((_, i) => i !== 1) as [Value, Value])),
+      },
+    ],
     ['split with a part unused', { shapes: [[2, 5]], build: ([x]) => layout.split(x, [2, 3], 1)[1] }],
-    ['concat', { shapes: [[2, 2], [2, 3]], build: (parts) => layout.concat(parts, 1) }],
+    [
+      'concat',
+      {
+        shapes: [
+          [2, 2],
+          [2, 3],
+        ],
+        build: (parts) => layout.concat(parts, 1),
+      },
+    ],
     ['concat of one twice', { shapes: [[2, 2]], build: ([x]) => layout.concat([x, x], 0) }],
     ['slice', { shapes: [[3, 6]], build: ([x]) => layout.slice(x, 1, 4, 1) }],
-    ['gather with a row twice', { shapes: [[4, 3]], build: ([x]) => layout.gather(x, indices(x, [1, 1, 3, 0], [2, 2])) }],
-    ['gatherNd', { shapes: [[4, 3]], build: ([x]) => layout.gatherNd(x, indices(x, [1, 2, 1, 2, 0, 0], [3, 2])) }],
-    ['scatterAdd', { shapes: [[4, 3], [3, 3]], build: ([x, y]) => layout.scatterAdd(x, indices(x, [1, 1, 2], [3, 1]), y) }],
+    [
+      'gather with a row twice',
+      {
+        shapes: [[4, 3]],
+        build: ([x]) => layout.gather(x, indices(x, [1, 1, 3, 0], [2, 2])),
+      },
+    ],
+    [
+      'gatherNd',
+      {
+        shapes: [[4, 3]],
+        build: ([x]) => layout.gatherNd(x, indices(x, [1, 2, 1, 2, 0, 0], [3, 2])),
+      },
+    ],
+    [
+      'scatterAdd',
+      {
+        shapes: [
+          [4, 3],
+          [3, 3],
+        ],
+        build: ([x, y]) => layout.scatterAdd(x, indices(x, [1, 1, 2], [3, 1]), y),
+      },
+    ],
     ['expand', { shapes: [[1, 3]], build: ([x]) => layout.expandTo(x, [2, 4, 3]) }],
   ])('%s', async (_, each) => {
     for (const seed of [1, 2]) await check(each, seed);
@@ -157,8 +272,26 @@ describe('matrix products', () => {
   it('transposed, scaled, batched and broadcast', async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.record({ m: dim, k: dim, n: dim, transA: fc.boolean(), transB: fc.boolean(), alpha: fc.constantFrom(1, 0.5, -2), seed: fc.integer() }),
-        fc.constantFrom([[], []], [[3], []], [[], [2]], [[2, 3], []], [[2, 3], [3]], [[2, 1], [1, 3]]),
+        fc.record({
+          m: dim,
+          k: dim,
+          n: dim,
+          transA: fc.boolean(),
+          transB: fc.boolean(),
+          alpha: fc.constantFrom(1, 0.5, -2),
+          seed: fc.integer(),
+        }),
+        fc.constantFrom(
+          [[], []],
+          [[3], []],
+          [[], [2]],
+          [[2, 3], []],
+          [[2, 3], [3]],
+          [
+            [2, 1],
+            [1, 3],
+          ],
+        ),
         ({ m, k, n, transA, transB, alpha, seed }, [batchA, batchB]) =>
           check(
             {
@@ -179,7 +312,10 @@ describe('matrix products', () => {
 describe('the parts of a transformer', () => {
   const table = (graph: Graph, seq: number, half: number) => {
     const { cos, sin } = rotaryTables(seq, 2 * half, 100);
-    return [graph.constant('cos', cos, [seq, half], 'float32'), graph.constant('sin', sin, [seq, half], 'float32')];
+    return [
+      graph.constant('cos', cos, [seq, half], 'float32'),
+      graph.constant('sin', sin, [seq, half], 'float32'),
+    ];
   };
   it.each<[string, Case]>([
     ['softmax', { shapes: [[2, 3, 5]], build: ([x]) => softmax(x), range: [-2, 2] }],
@@ -196,10 +332,49 @@ describe('the parts of a transformer', () => {
         },
       },
     ],
-    ['attention', { shapes: [[2, 2, 5, 4], [2, 2, 5, 4], [2, 2, 5, 4]], build: ([q, k, v]) => causalAttention(q, k, v, causalMask(q, 5)) }],
-    ['grouped attention', { shapes: [[1, 4, 6, 4], [1, 2, 6, 4], [1, 2, 6, 4]], build: ([q, k, v]) => causalAttention(q, k, v, causalMask(q, 6)) }],
-    ['attention in blocks', { shapes: [[1, 2, 128, 4], [1, 1, 128, 4], [1, 1, 128, 4]], build: ([q, k, v]) => causalAttention(q, k, v, causalMask(q, 128)) }],
-    ['the loss', { shapes: [[4, 3], [7, 3]], build: ([h, w]) => linearCrossEntropy(h, w, indices(h, [1, 6, 1, 0], [4])) }],
+    [
+      'attention',
+      {
+        shapes: [
+          [2, 2, 5, 4],
+          [2, 2, 5, 4],
+          [2, 2, 5, 4],
+        ],
+        build: ([q, k, v]) => causalAttention(q, k, v, causalMask(q, 5)),
+      },
+    ],
+    [
+      'grouped attention',
+      {
+        shapes: [
+          [1, 4, 6, 4],
+          [1, 2, 6, 4],
+          [1, 2, 6, 4],
+        ],
+        build: ([q, k, v]) => causalAttention(q, k, v, causalMask(q, 6)),
+      },
+    ],
+    [
+      'attention in blocks',
+      {
+        shapes: [
+          [1, 2, 128, 4],
+          [1, 1, 128, 4],
+          [1, 1, 128, 4],
+        ],
+        build: ([q, k, v]) => causalAttention(q, k, v, causalMask(q, 128)),
+      },
+    ],
+    [
+      'the loss',
+      {
+        shapes: [
+          [4, 3],
+          [7, 3],
+        ],
+        build: ([h, w]) => linearCrossEntropy(h, w, indices(h, [1, 6, 1, 0], [4])),
+      },
+    ],
   ])('%s', async (_, each) => {
     for (const seed of [1, 2, 3]) await check(each, seed);
   });
@@ -212,9 +387,22 @@ describe('the parts of a transformer', () => {
     const fixed = ['q', 'k', 'v'].map((name) => input(blocks, name, [1, 2, 256, 4]));
     blocks.output('blocks', causalAttention(fixed[0], fixed[1], fixed[2], causalMask(fixed[0], 256)));
     const random = createRandom(4);
-    const feeds = Object.fromEntries(['q', 'k', 'v'].map((name) => [name, { data: Float32Array.from({ length: 2048 }, () => random() * 4 - 2), shape: [1, 2, 256, 4] }]));
-    const [whole, cut] = [await (await prepareGraph(graph))(feeds), await (await prepareGraph(blocks))(feeds)];
-    const difference = Math.max(...Array.from(whole.symbolic.data, (x, i) => Math.abs(Number(x) - Number(cut.blocks.data[i]))));
+    const feeds = Object.fromEntries(
+      ['q', 'k', 'v'].map((name) => [
+        name,
+        {
+          data: Float32Array.from({ length: 2048 }, () => random() * 4 - 2),
+          shape: [1, 2, 256, 4],
+        },
+      ]),
+    );
+    const [whole, cut] = [
+      await (await prepareGraph(graph))(feeds),
+      await (await prepareGraph(blocks))(feeds),
+    ];
+    const difference = Math.max(
+      ...Array.from(whole.symbolic.data, (x, i) => Math.abs(Number(x) - Number(cut.blocks.data[i]))),
+    );
     expect(difference).toBeLessThan(1e-5);
   });
 });
@@ -223,7 +411,11 @@ describe('what cannot be differentiated', () => {
   it('is an error that names the operator', () => {
     const graph = new Graph();
     const x = input(graph, 'x', [2]);
-    const odd: Operator = { name: 'Oddity', domain: '', infer: ([value]) => [{ dtype: 'float32', shape: value!.shape }] };
+    const odd: Operator = {
+      name: 'Oddity',
+      domain: '',
+      infer: ([value]) => [{ dtype: 'float32', shape: value!.shape }],
+    };
     const loss = reduceSum(graph.apply(odd, [x])[0], undefined, false);
     expect(() => gradients(loss, [x])).toThrow(/Oddity has no gradient rule/);
   });

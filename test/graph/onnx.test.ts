@@ -16,7 +16,10 @@ function small(): Graph {
   return graph;
 }
 
-const models = readdirSync('models', { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.onnx'));
+const models = readdirSync('models', {
+  recursive: true,
+  encoding: 'utf8',
+}).filter((name) => name.endsWith('.onnx'));
 
 describe('a model read and written again', () => {
   it('is equal, byte for byte', () => {

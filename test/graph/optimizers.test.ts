@@ -5,27 +5,49 @@ import { adamW, clipByGlobalNorm, muon } from '../../src/graph/optimizers.ts';
 import { input, prepareGraph } from '../fixtures/run-graph.ts';
 
 const random = createRandom(9);
-const normal = (count: number) => Float32Array.from({ length: count }, () => random() + random() + random() - 1.5);
+const normal = (count: number) =>
+  Float32Array.from({ length: count }, () => random() + random() + random() - 1.5);
 
 describe('AdamW', () => {
   it('takes the steps of its paper', async () => {
-    const options = { beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1 };
+    const options = {
+      beta1: 0.9,
+      beta2: 0.95,
+      epsilon: 1e-8,
+      weightDecay: 0.1,
+    };
     const graph = new Graph();
     const names = ['parameter', 'gradient', 'first_moment', 'second_moment'];
     const [parameter, gradient, first_moment, second_moment] = names.map((name) => input(graph, name, [3]));
     const [learningRate, step] = ['rate', 'step'].map((name) => input(graph, name, []));
-    const next = adamW(options).update({ parameter, gradient, states: { first_moment, second_moment }, learningRate, step });
+    const next = adamW(options).update({
+      parameter,
+      gradient,
+      states: { first_moment, second_moment },
+      learningRate,
+      step,
+    });
     graph.output('next', next.parameter);
     for (const [name, value] of Object.entries(next.states)) graph.output(`next_${name}`, value);
     const run = await prepareGraph(graph);
 
-    let ours = { parameter: normal(3), first_moment: new Float32Array(3), second_moment: new Float32Array(3) };
+    let ours = {
+      parameter: normal(3),
+      first_moment: new Float32Array(3),
+      second_moment: new Float32Array(3),
+    };
     const theirs = [...ours.parameter].map((p) => ({ p, m: 0, v: 0 }));
     for (let t = 1; t <= 6; t++) {
       const g = normal(3);
       const rate = 0.01 * t;
-      const feeds = Object.fromEntries(Object.entries({ ...ours, gradient: g }).map(([name, data]) => [name, { data, shape: [3] }]));
-      const result = await run({ ...feeds, rate: { data: Float32Array.of(rate), shape: [] }, step: { data: Float32Array.of(t), shape: [] } });
+      const feeds = Object.fromEntries(
+        Object.entries({ ...ours, gradient: g }).map(([name, data]) => [name, { data, shape: [3] }]),
+      );
+      const result = await run({
+        ...feeds,
+        rate: { data: Float32Array.of(rate), shape: [] },
+        step: { data: Float32Array.of(t), shape: [] },
+      });
       ours = {
         parameter: result.next.data as unknown as typeof ours.parameter,
         first_moment: result.next_first_moment.data as unknown as typeof ours.parameter,
@@ -34,7 +56,8 @@ describe('AdamW', () => {
       for (const [i, each] of theirs.entries()) {
         each.m = 0.9 * each.m + 0.1 * g[i];
         each.v = 0.95 * each.v + 0.05 * g[i] ** 2;
-        each.p -= rate * (each.m / (1 - 0.9 ** t) / (Math.sqrt(each.v / (1 - 0.95 ** t)) + 1e-8) + 0.1 * each.p);
+        each.p -=
+          rate * (each.m / (1 - 0.9 ** t) / (Math.sqrt(each.v / (1 - 0.95 ** t)) + 1e-8) + 0.1 * each.p);
         expect(ours.parameter[i]).toBeCloseTo(each.p, 4);
       }
     }
@@ -48,12 +71,29 @@ describe('Muon', () => {
     [16, 16],
   ])('moves a %i x %i matrix by one that is nearly orthogonal', async (rows, columns) => {
     const graph = new Graph();
-    const [parameter, gradient, momentum] = ['p', 'g', 'm'].map((name) => input(graph, name, [rows, columns]));
-    const { parameter: next } = muon().update({ parameter, gradient, states: { momentum }, learningRate: graph.scalar(1), step: graph.scalar(1) });
+    const [parameter, gradient, momentum] = ['p', 'g', 'm'].map((name) =>
+      input(graph, name, [rows, columns]),
+    );
+    const { parameter: next } = muon().update({
+      parameter,
+      gradient,
+      states: { momentum },
+      learningRate: graph.scalar(1),
+      step: graph.scalar(1),
+    });
     graph.output('next', next);
-    const zeros = { data: new Float32Array(rows * columns), shape: [rows, columns] };
+    const zeros = {
+      data: new Float32Array(rows * columns),
+      shape: [rows, columns],
+    };
     const run = await prepareGraph(graph);
-    const { data } = (await run({ p: zeros, m: zeros, g: { data: normal(rows * columns), shape: [rows, columns] } })).next;
+    const { data } = (
+      await run({
+        p: zeros,
+        m: zeros,
+        g: { data: normal(rows * columns), shape: [rows, columns] },
+      })
+    ).next;
     const scale = Math.sqrt(Math.max(1, columns / rows));
     const at = (row: number, column: number) => -Number(data[row * columns + column]) / scale;
     const small = Math.min(rows, columns);
@@ -62,7 +102,8 @@ describe('Muon', () => {
     for (let i = 0; i < small; i++) {
       for (let j = 0; j < small; j++) {
         let dot = 0;
-        for (let k = 0; k < Math.max(rows, columns); k++) dot += rows <= columns ? at(i, k) * at(j, k) : at(k, i) * at(k, j);
+        for (let k = 0; k < Math.max(rows, columns); k++)
+          dot += rows <= columns ? at(i, k) * at(j, k) : at(k, i) * at(k, j);
         expect(Math.abs(dot - (i === j ? 1 : 0)), `${i}, ${j}`).toBeLessThan(0.6);
         if (i === j) energy += dot;
       }
@@ -81,7 +122,10 @@ describe('clipping', () => {
     for (const [i, gradient] of gradients.entries()) graph.output(`g${i}`, gradient);
     const run = await prepareGraph(graph);
     const of = async (x: number, y: number, z: number) => {
-      const { norm, g0, g1 } = await run({ a: { data: Float32Array.of(x, y), shape: [2] }, b: { data: Float32Array.of(z), shape: [1] } });
+      const { norm, g0, g1 } = await run({
+        a: { data: Float32Array.of(x, y), shape: [2] },
+        b: { data: Float32Array.of(z), shape: [1] },
+      });
       return [norm.data[0], g0.data[0], g0.data[1], g1.data[0]].map(Number);
     };
     const long = await of(2, 3, 6);

@@ -38,14 +38,22 @@ describe('dimensions', () => {
       fc.property(fc.array(dim, { maxLength: 4 }), (a) => {
         expect(broadcast(a, a, 'x')).toEqual(a);
         expect(broadcast(a, [], 'x')).toEqual(a);
-        expect(broadcast(a, a.map(() => 1 as Dim), 'x')).toEqual(a);
+        expect(
+          broadcast(
+            a,
+            a.map(() => 1 as Dim),
+            'x',
+          ),
+        ).toEqual(a);
       }),
     );
   });
 
   it('know their axes from both ends', () => {
     expect([normalizeAxis(-1, 3, 'x'), normalizeAxis(0, 3, 'x')]).toEqual([2, 0]);
-    expect(() => normalizeAxis(3, 3, 'Softmax')).toThrow('Softmax has no axis 3: the tensor has 3 axes, so -3 to 2.');
+    expect(() => normalizeAxis(3, 3, 'Softmax')).toThrow(
+      'Softmax has no axis 3: the tensor has 3 axes, so -3 to 2.',
+    );
   });
 });
 
@@ -64,7 +72,11 @@ describe('a mismatch is a sentence', () => {
     ['matmul transposed', () => matmul(of(2, 3), of(3, 5), { transB: true }), /does not fit/],
     ['matmul of a vector', () => matmul(of(3), of(3, 5)), /two axes or more/],
     ['matmul of batches', () => matmul(of(2, 3, 4), of(3, 4, 5)), /A matrix product cannot combine/],
-    ['reshape', () => layout.reshape(of(2, 3), [4]), /cannot make \[4\] \(4 elements\) of \[2, 3\] \(6 elements\)/],
+    [
+      'reshape',
+      () => layout.reshape(of(2, 3), [4]),
+      /cannot make \[4\] \(4 elements\) of \[2, 3\] \(6 elements\)/,
+    ],
     ['reshape of symbols', () => layout.reshape(of('batch', 6), ['seq', 6]), /cannot make \[seq, 6\]/],
     ['transpose', () => layout.transpose(of(2, 3), [0, 0]), /permutation of 2 axes/],
     ['split', () => layout.split(of(2, 5), [2, 2], 1), /they sum to 4/],
@@ -72,17 +84,37 @@ describe('a mismatch is a sentence', () => {
     ['slice', () => layout.slice(of(4), 2, 6, 0), /cannot take 2 to 6/],
     ['gather', () => layout.gather(of(4), of(2)), /integer indices/],
     ['gatherNd', () => layout.gatherNd(of(4), int(2, 3)), /up to 1/],
-    ['scatterAdd', () => layout.scatterAdd(of(4, 3), int(2, 1), of(2, 4)), /needs updates \[2, 3\], got \[2, 4\]/],
+    [
+      'scatterAdd',
+      () => layout.scatterAdd(of(4, 3), int(2, 1), of(2, 4)),
+      /needs updates \[2, 3\], got \[2, 4\]/,
+    ],
     ['expand', () => layout.expandTo(of(2, 3), [2, 4]), /Expand cannot combine/],
     ['reduce', () => reduceSum(of(2), [1]), /ReduceSum has no axis 1/],
     ['softmax', () => softmax(of(2), 2), /no axis 2/],
     ['rmsNorm', () => rmsNorm(of(2, 3), of(4), 1e-5), /needs a weight float32\[3\]/],
-    ['attention', () => causalAttention(of(1, 3, 4, 8), of(1, 2, 4, 8), of(1, 2, 4, 8), of(4, 4)), /kv_heads dividing heads/],
+    [
+      'attention',
+      () => causalAttention(of(1, 3, 4, 8), of(1, 2, 4, 8), of(1, 2, 4, 8), of(4, 4)),
+      /kv_heads dividing heads/,
+    ],
     ['cross-entropy', () => linearCrossEntropy(of(4, 3), of(7, 2), int(4)), /table \[vocab, width\]/],
     ['constant', () => graph.constant('c', Float32Array.of(1), [2], 'float32'), /needs 2 elements, got 1/],
-    ['constant of a type', () => graph.constant('c', Int32Array.of(1), [1], 'float32'), /needs a Float32Array/],
-    ['input twice', () => [graph.input('twice', 'float32', []), graph.input('twice', 'float32', [])], /a value named "twice" already/],
-    ['unknown size', () => layout.expandTo(of(1), ['nowhere']), /No input of the graph has the dimension "nowhere"/],
+    [
+      'constant of a type',
+      () => graph.constant('c', Int32Array.of(1), [1], 'float32'),
+      /needs a Float32Array/,
+    ],
+    [
+      'input twice',
+      () => [graph.input('twice', 'float32', []), graph.input('twice', 'float32', [])],
+      /a value named "twice" already/,
+    ],
+    [
+      'unknown size',
+      () => layout.expandTo(of(1), ['nowhere']),
+      /No input of the graph has the dimension "nowhere"/,
+    ],
   ])('%s', (_, build, message) => {
     expect(build).toThrow(message);
   });
@@ -104,9 +136,15 @@ it('shapes told are the shapes computed', async () => {
   };
   for (const [name, value] of Object.entries(results)) graph.output(name, value);
   const sizes: Record<string, number> = { batch: 2, seq: 5 };
-  const computed = await runGraph(graph, { x: { data: new Float32Array(60).fill(1), shape: [2, 5, 6] } });
+  const computed = await runGraph(graph, {
+    x: { data: new Float32Array(60).fill(1), shape: [2, 5, 6] },
+  });
   for (const [name, { shape }] of Object.entries(results)) {
-    const told = shape.map((dim) => String(dim).split('*').reduce((all, factor) => all * (sizes[factor] ?? Number(factor)), 1));
+    const told = shape.map((dim) =>
+      String(dim)
+        .split('*')
+        .reduce((all, factor) => all * (sizes[factor] ?? Number(factor)), 1),
+    );
     expect(computed[name].shape, name).toEqual(told);
   }
   expect([...Array.from(computed.count.data, Number)]).toEqual([0, 1, 2, 3, 4]);
@@ -116,5 +154,7 @@ it('an input that is an output keeps its name', async () => {
   const graph = new Graph();
   const x = input(graph, 'x', [2]);
   graph.output('same', x);
-  expect((await runGraph(graph, { x: { data: Float32Array.of(1, 2), shape: [2] } })).same.data).toEqual(Float32Array.of(1, 2));
+  expect((await runGraph(graph, { x: { data: Float32Array.of(1, 2), shape: [2] } })).same.data).toEqual(
+    Float32Array.of(1, 2),
+  );
 });

@@ -26,7 +26,9 @@ async function eventsOf(response: Response): Promise<ServiceEvent[]> {
 }
 
 async function load(): Promise<{ running: number; queued: number }> {
-  const { models } = (await (await fetch(`${service.url}/health`)).json()) as { models: { running: number; queued: number }[] };
+  const { models } = (await (await fetch(`${service.url}/health`)).json()) as {
+    models: { running: number; queued: number }[];
+  };
   return models[0];
 }
 
@@ -44,17 +46,36 @@ describe('generation', () => {
     const response = await service.ask('POST', '/v1/generate', request(20));
     expect(response.status).toBe(200);
     const events = await eventsOf(response);
-    expect(events[0]).toMatchObject({ type: 'start', prompt_tokens: expect.any(Number) });
-    expect(events.at(-1)).toMatchObject({ type: 'done', finish_reason: 'length', usage: { completion_tokens: 20 } });
+    expect(events[0]).toMatchObject({
+      type: 'start',
+      prompt_tokens: expect.any(Number),
+    });
+    expect(events.at(-1)).toMatchObject({
+      type: 'done',
+      finish_reason: 'length',
+      usage: { completion_tokens: 20 },
+    });
   });
 
   it('tells a refused input by its status in the stream', async () => {
-    const [event] = await eventsOf(await service.ask('POST', '/v1/generate', { ...request(5), input: { tokens: new Array(600).fill(5) } }));
-    expect(event).toMatchObject({ type: 'error', status: 400, error: { code: 'context_length_exceeded' } });
+    const [event] = await eventsOf(
+      await service.ask('POST', '/v1/generate', {
+        ...request(5),
+        input: { tokens: new Array(600).fill(5) },
+      }),
+    );
+    expect(event).toMatchObject({
+      type: 'error',
+      status: 400,
+      error: { code: 'context_length_exceeded' },
+    });
   });
 
   it('answers /health within 50 ms while generations run', async () => {
-    const running = [service.ask('POST', '/v1/generate', request(400)), service.ask('POST', '/v1/generate', request(400))].map(async (each) => eventsOf(await each));
+    const running = [
+      service.ask('POST', '/v1/generate', request(400)),
+      service.ask('POST', '/v1/generate', request(400)),
+    ].map(async (each) => eventsOf(await each));
     await sleep(100);
     const times: number[] = [];
     for (let i = 0; i < 20; i++) {
@@ -82,7 +103,9 @@ describe('generation', () => {
       );
     }
     await untilIdle();
-    expect((await eventsOf(await service.ask('POST', '/v1/generate', request(3)))).at(-1)).toMatchObject({ type: 'done' });
+    expect((await eventsOf(await service.ask('POST', '/v1/generate', request(3)))).at(-1)).toMatchObject({
+      type: 'done',
+    });
   });
 });
 
@@ -93,10 +116,14 @@ describe('admission', () => {
         const response = await service.ask('POST', '/v1/generate', request(8));
         if (response.status === 503) {
           expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0);
-          expect(await response.json()).toMatchObject({ error: { code: 'overloaded', type: 'server_error' } });
+          expect(await response.json()).toMatchObject({
+            error: { code: 'overloaded', type: 'server_error' },
+          });
           return 503;
         }
-        expect((await eventsOf(response)).at(-1)).toMatchObject({ type: 'done' });
+        expect((await eventsOf(response)).at(-1)).toMatchObject({
+          type: 'done',
+        });
         return response.status;
       }),
     );
@@ -115,12 +142,30 @@ describe('the door', () => {
     ['another body', () => signRequest({ secret, method: 'POST', path, body: '{}' })],
     ['another path', () => signRequest({ secret, method: 'POST', path: '/v1/models', body })],
     ['another method', () => signRequest({ secret, method: 'GET', path, body })],
-    ['an old time', async () => ({ ...(await signRequest({ secret, method: 'POST', path, body })), 'x-wick-timestamp': '1000000000' })],
-    ['no hex', async () => ({ ...(await signRequest({ secret, method: 'POST', path, body })), 'x-wick-signature': 'ü'.normalize('NFD').replace(/[^\x20-\x7e]/g, '?') })],
+    [
+      'an old time',
+      async () => ({
+        ...(await signRequest({ secret, method: 'POST', path, body })),
+        'x-wick-timestamp': '1000000000',
+      }),
+    ],
+    [
+      'no hex',
+      async () => ({
+        ...(await signRequest({ secret, method: 'POST', path, body })),
+        'x-wick-signature': 'ü'.normalize('NFD').replace(/[^\x20-\x7e]/g, '?'),
+      }),
+    ],
   ])('is shut for %s', async (_, headers) => {
-    const response = await fetch(service.url + path, { method: 'POST', headers: (await headers()) as Record<string, string>, body });
+    const response = await fetch(service.url + path, {
+      method: 'POST',
+      headers: (await headers()) as Record<string, string>,
+      body,
+    });
     expect(response.status).toBe(401);
-    expect(await response.json()).toMatchObject({ error: { type: 'authentication_error', code: 'invalid_signature' } });
+    expect(await response.json()).toMatchObject({
+      error: { type: 'authentication_error', code: 'invalid_signature' },
+    });
   });
 
   it.each([
@@ -128,10 +173,20 @@ describe('the door', () => {
     ['no JSON', '{"model":', 400, /not JSON/],
     ['a list', '[]', 400, /JSON object/],
     ['a wrong type', JSON.stringify({ ...request(1), model: 7 }), 400, /model/],
-    ['an unknown model', JSON.stringify({ ...request(1), model: 'gpt-9' }), 404, /no model "gpt-9".*Llama-wick-3M/],
+    [
+      'an unknown model',
+      JSON.stringify({ ...request(1), model: 'gpt-9' }),
+      404,
+      /no model "gpt-9".*Llama-wick-3M/,
+    ],
     ['negative max_tokens', JSON.stringify(request(-1)), 400, /max_tokens.*from 1/],
     ['half a surrogate pair', '{"model":"m","input":{"text":"\\ud800"},"parameters":{}}', 400, /surrogate/],
-    ['an unknown parameter', JSON.stringify(request(1, { magic: 1 })), 400, /`parameters.magic` is not a parameter/],
+    [
+      'an unknown parameter',
+      JSON.stringify(request(1, { magic: 1 })),
+      400,
+      /`parameters.magic` is not a parameter/,
+    ],
     ['ten megabytes', `{"model":"${'x'.repeat(10_000_000)}"}`, 413, /larger than/],
   ])('answers %s with a sentence', async (_, text, status, message) => {
     const response = await service.ask('POST', path, text);
@@ -146,7 +201,10 @@ describe('the door', () => {
   });
 
   it('lists its models, signed', async () => {
-    expect(await (await service.ask('GET', '/v1/models')).json()).toMatchObject({ object: 'list', data: [{ id: model, object: 'model' }] });
+    expect(await (await service.ask('GET', '/v1/models')).json()).toMatchObject({
+      object: 'list',
+      data: [{ id: model, object: 'model' }],
+    });
   });
 
   it('logs no prompt and no secret', () => {
@@ -166,13 +224,18 @@ describe('the process', () => {
     await sleep(30);
     const late = await own.ask('POST', '/v1/generate', request(1)).catch(() => undefined);
     if (late) expect(late.status).toBe(503);
-    expect((await running).at(-1)).toMatchObject({ type: 'done', usage: { completion_tokens: 300 } });
+    expect((await running).at(-1)).toMatchObject({
+      type: 'done',
+      usage: { completion_tokens: 300 },
+    });
     expect(await own.exit).toBe(0);
   });
 
   const ending = (args: string[], env: object) =>
     new Promise<{ code: number | null; stderr: string }>((resolve) => {
-      const child = spawn(process.execPath, [wick, 'serve', ...args], { env: { ...process.env, ...env } as NodeJS.ProcessEnv });
+      const child = spawn(process.execPath, [wick, 'serve', ...args], {
+        env: { ...process.env, ...env } as NodeJS.ProcessEnv,
+      });
       let stderr = '';
       child.stderr.on('data', (chunk) => {
         stderr += chunk;
@@ -181,10 +244,20 @@ describe('the process', () => {
     });
 
   it.each([
-    ['a taken port', () => ['--port', new URL(service.url).port], { WICK_SECRET: secret }, /Port \d+ is taken/],
+    [
+      'a taken port',
+      () => ['--port', new URL(service.url).port],
+      { WICK_SECRET: secret },
+      /Port \d+ is taken/,
+    ],
     ['no secret', () => ['--port', '0'], { WICK_SECRET: '' }, /needs WICK_SECRET/],
     ['no model', () => ['--port', '0', '--models', 'src'], { WICK_SECRET: secret }, /No model is in src/],
-    ['a missing folder', () => ['--port', '0', '--models', 'nowhere'], { WICK_SECRET: secret }, /no folder .*nowhere/],
+    [
+      'a missing folder',
+      () => ['--port', '0', '--models', 'nowhere'],
+      { WICK_SECRET: secret },
+      /no folder .*nowhere/,
+    ],
   ])('ends with a sentence for %s', async (_, args, env, message) => {
     const { code, stderr } = await ending(args(), env);
     expect(code).toBe(1);

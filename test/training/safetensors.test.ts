@@ -7,7 +7,11 @@ import { temporaryFolder } from '../fixtures/tiny.ts';
 
 const folder = temporaryFolder();
 const tensors = [
-  { name: 'a.weight', shape: [2, 3], data: Float32Array.of(1, -2, 3.5, 0, 1e-38, 3e38) },
+  {
+    name: 'a.weight',
+    shape: [2, 3],
+    data: Float32Array.of(1, -2, 3.5, 0, 1e-38, 3e38),
+  },
   { name: 'ü', shape: [], data: Float32Array.of(7) },
   { name: 'empty', shape: [0, 4], data: new Float32Array(0) },
 ];
@@ -27,7 +31,11 @@ it('lays bytes out as the format says', () => {
   const length = Number(bytes.readBigUInt64LE(0));
   expect(length % 8).toBe(0);
   const header = JSON.parse(bytes.toString('utf8', 8, 8 + length));
-  expect(header['a.weight']).toEqual({ dtype: 'F32', shape: [2, 3], data_offsets: [0, 24] });
+  expect(header['a.weight']).toEqual({
+    dtype: 'F32',
+    shape: [2, 3],
+    data_offsets: [0, 24],
+  });
   expect(bytes.readFloatLE(8 + length + 4)).toBe(-2);
 });
 

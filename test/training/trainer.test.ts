@@ -14,23 +14,47 @@ beforeAll(async () => {
   data = await tinyDataset();
 });
 
-const losses = (folder: string) => readMetrics(folder).map(({ step, loss, validation_loss }) => ({ step, loss, validation_loss }));
+const losses = (folder: string) =>
+  readMetrics(folder).map(({ step, loss, validation_loss }) => ({
+    step,
+    loss,
+    validation_loss,
+  }));
 
 describe('train', () => {
-  it.each([{ optimizer: 'adamw' }, { optimizer: 'muon' }, { gradient_accumulation_steps: 2 }])('learns with %o', async (changes) => {
-    const out = temporaryFolder();
-    const result = await train(tinyTraining(data, out, { max_steps: 60, evaluate_every: 30, ...changes }), { threads: 1 });
-    const [first] = readMetrics(out);
-    expect(first.loss).toBeCloseTo(Math.log(400), 0);
-    expect(result.validation_loss).toBeLessThan(first.loss - 2);
-    expect(result.validation_bits_per_byte).toBeGreaterThan(0);
-    expect(statSync(join(out, 'loss.png')).size).toBeGreaterThan(1000);
-  });
+  it.each([{ optimizer: 'adamw' }, { optimizer: 'muon' }, { gradient_accumulation_steps: 2 }])(
+    'learns with %o',
+    async (changes) => {
+      const out = temporaryFolder();
+      const result = await train(
+        tinyTraining(data, out, {
+          max_steps: 60,
+          evaluate_every: 30,
+          ...changes,
+        }),
+        { threads: 1 },
+      );
+      const [first] = readMetrics(out);
+      expect(first.loss).toBeCloseTo(Math.log(400), 0);
+      expect(result.validation_loss).toBeLessThan(first.loss - 2);
+      expect(result.validation_bits_per_byte).toBeGreaterThan(0);
+      expect(statSync(join(out, 'loss.png')).size).toBeGreaterThan(1000);
+    },
+  );
 
   it('sums the parts of a batch to the same step as the whole batch', async () => {
     const [whole, parts] = [temporaryFolder(), temporaryFolder()];
-    await train(tinyTraining(data, whole, { max_steps: 5, batch_size: 4 }), { threads: 1 });
-    await train(tinyTraining(data, parts, { max_steps: 5, batch_size: 2, gradient_accumulation_steps: 2 }), { threads: 1 });
+    await train(tinyTraining(data, whole, { max_steps: 5, batch_size: 4 }), {
+      threads: 1,
+    });
+    await train(
+      tinyTraining(data, parts, {
+        max_steps: 5,
+        batch_size: 2,
+        gradient_accumulation_steps: 2,
+      }),
+      { threads: 1 },
+    );
     const [a, b] = [losses(whole), losses(parts)];
     for (const [i, { loss }] of a.entries()) expect(b[i].loss).toBeCloseTo(loss, 3);
   });
@@ -43,7 +67,9 @@ describe('train', () => {
     writeFileSync(config, JSON.stringify(tinyTraining(data, killed, steps)));
     let kills = 0;
     for (const killAt of [5, 17, 30]) {
-      const child = spawn(process.execPath, [wick, 'train', config, '--threads', '1', '--json'], { stdio: 'ignore' });
+      const child = spawn(process.execPath, [wick, 'train', config, '--threads', '1', '--json'], {
+        stdio: 'ignore',
+      });
       const ended = new Promise((resolve) => child.on('exit', resolve));
       const watch = setInterval(() => {
         if ((readMetrics(killed).at(-1)?.step ?? 0) >= killAt && child.kill('SIGKILL')) clearInterval(watch);
@@ -68,14 +94,26 @@ describe('train', () => {
     await expect(train(tinyTraining(data, out, { max_steps: 20 }), { threads: 1 })).rejects.toThrow(
       /cannot be read: .*checkpoint-0000012.* The one before is .*checkpoint-0000008/s,
     );
-    const result = await train(tinyTraining(data, out, { max_steps: 14 }), { threads: 1, resume: good });
+    const result = await train(tinyTraining(data, out, { max_steps: 14 }), {
+      threads: 1,
+      resume: good,
+    });
     expect(result.steps).toBe(14);
   });
 
   it('stops at a loss that is no number and keeps the last good checkpoint', async () => {
     const out = temporaryFolder();
-    const wild = { learning_rate: 10, max_grad_norm: 1e30, weight_decay: 10, warmup_steps: 0, max_steps: 400, checkpoint_every: 1 };
-    await expect(train(tinyTraining(data, out, wild), { threads: 1 })).rejects.toThrow(/training has come apart.*last good checkpoint is/);
+    const wild = {
+      learning_rate: 10,
+      max_grad_norm: 1e30,
+      weight_decay: 10,
+      warmup_steps: 0,
+      max_steps: 400,
+      checkpoint_every: 1,
+    };
+    await expect(train(tinyTraining(data, out, wild), { threads: 1 })).rejects.toThrow(
+      /training has come apart.*last good checkpoint is/,
+    );
     const { tensors } = loadCheckpoint(latestCheckpoint(out)!);
     for (const { data } of tensors.values()) expect(data.every(Number.isFinite)).toBe(true);
   });
@@ -119,7 +157,9 @@ describe('train', () => {
   it('refuses to go on with another model', async () => {
     const out = temporaryFolder();
     await train(tinyTraining(data, out, { max_steps: 4 }), { threads: 1 });
-    await expect(train(tinyTraining(data, out, { seed: 2 }), { threads: 1 })).rejects.toThrow(/made with seed 1, the configuration says 2/);
+    await expect(train(tinyTraining(data, out, { seed: 2 }), { threads: 1 })).rejects.toThrow(
+      /made with seed 1, the configuration says 2/,
+    );
   });
 });
 
@@ -141,13 +181,25 @@ describe('the command', () => {
     expect(JSON.parse(trained.stdout)).toMatchObject({ steps: 12 });
     const model = join(out, 'model');
     const exported = await run('export', join(out, 'run'), '--out', model, '--json');
-    expect(JSON.parse(exported.stdout)).toMatchObject({ steps: 12, folder: model });
-    expect(JSON.parse(readFileSync(join(model, 'config.json'), 'utf8'))).toMatchObject({ architectures: ['LlamaForCausalLM'] });
+    expect(JSON.parse(exported.stdout)).toMatchObject({
+      steps: 12,
+      folder: model,
+    });
+    expect(JSON.parse(readFileSync(join(model, 'config.json'), 'utf8'))).toMatchObject({
+      architectures: ['LlamaForCausalLM'],
+    });
     const generated = await run('generate', 'The old fox', '--model', model, '--max-tokens', '8', '--json');
-    expect(JSON.parse(generated.stdout)).toMatchObject({ model: 'model', usage: { completion_tokens: expect.any(Number) } });
+    expect(JSON.parse(generated.stdout)).toMatchObject({
+      model: 'model',
+      usage: { completion_tokens: expect.any(Number) },
+    });
     const text = join(out, 'text.txt');
     writeFileSync(text, 'The old fox walked in the forest all day.');
     const scored = await run('eval', 'bits-per-byte', '--model', model, text, '--json');
-    expect(JSON.parse(scored.stdout)).toMatchObject({ bits_per_byte: expect.any(Number), tokens: expect.any(Number), bytes: 41 });
+    expect(JSON.parse(scored.stdout)).toMatchObject({
+      bits_per_byte: expect.any(Number),
+      tokens: expect.any(Number),
+      bytes: 41,
+    });
   });
 });

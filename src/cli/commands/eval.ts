@@ -30,7 +30,12 @@ export function evalCommand(): Command {
         progress.update(bytes, `${(bits / bytes).toFixed(4)} bits/byte`);
       }
       progress.finish();
-      const result = { bits_per_byte: bits / bytes, tokens, bytes, files: files.length };
+      const result = {
+        bits_per_byte: bits / bytes,
+        tokens,
+        bytes,
+        files: files.length,
+      };
       if (options.json) return printJson(result);
       console.log(
         `${result.bits_per_byte.toFixed(4)} bits a byte over ${formatCount(tokens)} tokens, ${formatCount(bytes)} bytes in ${files.length} files.`,

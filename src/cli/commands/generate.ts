@@ -47,7 +47,11 @@ export function generateCommand(): Command {
     .option('--logit-bias <json>', 'added to the logits of tokens: {"42": -100}', json)
     .option('--seed <n>', 'the same seed gives the same text', number)
     .option('--stop <texts...>', 'texts that end the answer')
-    .option('--stop-token-ids <ids...>', 'tokens that end the answer', (value: string, all: number[] = []) => [...all, number(value)])
+    .option(
+      '--stop-token-ids <ids...>',
+      'tokens that end the answer',
+      (value: string, all: number[] = []) => [...all, number(value)],
+    )
     .option('--json', 'print text, finish_reason and usage as one line of JSON')
     .action(async (words: string[], options: Options) => {
       const prompt = words.length > 0 ? words.join(' ') : await readAll(process.stdin);
@@ -60,7 +64,13 @@ export function generateCommand(): Command {
         for await (const event of generate(model, input, parametersOf(options), stop.signal)) {
           if (event.type === 'delta' && options.json) text += event.text;
           if (event.type === 'delta' && !options.json) process.stdout.write(event.text);
-          if (event.type === 'done' && options.json) printJson({ model: model.id, text, finish_reason: event.finish_reason, usage: event.usage });
+          if (event.type === 'done' && options.json)
+            printJson({
+              model: model.id,
+              text,
+              finish_reason: event.finish_reason,
+              usage: event.usage,
+            });
           if (event.type === 'done' && !options.json) process.stdout.write('\n');
         }
       } catch (error) {

@@ -24,7 +24,11 @@ export function modelsCommand(): Command {
       if (json) return printJson({ models: list });
       if (list.length === 0) console.log(`No model is in ${models.join(', ')}.`);
       for (const { id, architecture, vocabulary, context, graphs } of list) {
-        const figures = [architecture, vocabulary && `${formatCount(vocabulary)} tokens of vocabulary`, context && `${context} of context`];
+        const figures = [
+          architecture,
+          vocabulary && `${formatCount(vocabulary)} tokens of vocabulary`,
+          context && `${context} of context`,
+        ];
         console.log(`${id}  ${figures.filter(Boolean).join(', ')}`);
         for (const { name, bytes } of graphs) console.log(`  ${name}  ${formatBytes(bytes)}`);
       }
@@ -33,11 +37,18 @@ export function modelsCommand(): Command {
 
 function describe(folder: string): ModelInfo {
   const path = join(folder, 'config.json');
-  let config: { architectures?: string[]; vocab_size?: number; max_position_embeddings?: number; n_positions?: number };
+  let config: {
+    architectures?: string[];
+    vocab_size?: number;
+    max_position_embeddings?: number;
+    n_positions?: number;
+  };
   try {
     config = JSON.parse(readFileSync(path, 'utf8'));
   } catch (error) {
-    throw new Error(`${path} is not JSON: ${(error as Error).message}.`, { cause: error });
+    throw new Error(`${path} is not JSON: ${(error as Error).message}.`, {
+      cause: error,
+    });
   }
   const onnx = join(folder, 'onnx');
   const names = existsSync(onnx) ? readdirSync(onnx).filter((name) => name.endsWith('.onnx')) : [];
@@ -47,6 +58,9 @@ function describe(folder: string): ModelInfo {
     architecture: config.architectures?.[0] ?? 'unknown',
     vocabulary: config.vocab_size,
     context: config.max_position_embeddings ?? config.n_positions,
-    graphs: names.map((name) => ({ name: `onnx/${name}`, bytes: statSync(join(onnx, name)).size })),
+    graphs: names.map((name) => ({
+      name: `onnx/${name}`,
+      bytes: statSync(join(onnx, name)).size,
+    })),
   };
 }

@@ -6,7 +6,9 @@ import type { Report } from '../../data/report.ts';
 import { formatCount, printJson } from '../output.ts';
 import { createProgress } from '../progress.ts';
 
-type Options = Omit<PrepareOptions, 'sources' | 'signal' | 'onProgress'> & { json?: boolean };
+type Options = Omit<PrepareOptions, 'sources' | 'signal' | 'onProgress'> & {
+  json?: boolean;
+};
 
 /** `wick prepare SOURCES… --out DIR`: text files made into a data set to train on. */
 export function prepareCommand(): Command {
@@ -43,7 +45,11 @@ export function prepareCommand(): Command {
             if (now.stage !== stage) {
               progress?.finish();
               stage = now.stage;
-              progress = createProgress({ label: stage, total: now.total, unit: now.unit });
+              progress = createProgress({
+                label: stage,
+                total: now.total,
+                unit: now.unit,
+              });
             }
             progress?.update(now.done);
           },

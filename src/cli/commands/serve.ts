@@ -20,12 +20,24 @@ interface Options {
 /** `wick serve`: the service that generates for the edge. */
 export function serveCommand(): Command {
   return new Command('serve')
-    .description('Run the service: signed requests from the edge in, events of generations out. WICK_SECRET is what both share.')
+    .description(
+      'Run the service: signed requests from the edge in, events of generations out. WICK_SECRET is what both share.',
+    )
     .option('--models <dirs...>', 'model folders, or folders of them', ['models'])
-    .option('--port <n>', 'port (or WICK_SERVICE_PORT)', whole(0, 65_535), Number(process.env.WICK_SERVICE_PORT) || 8788)
+    .option(
+      '--port <n>',
+      'port (or WICK_SERVICE_PORT)',
+      whole(0, 65_535),
+      Number(process.env.WICK_SERVICE_PORT) || 8788,
+    )
     .option('--host <address>', 'address to listen at', '127.0.0.1')
     .addOption(new Option('--provider <name>', 'where models run').choices(providers).default('cpu'))
-    .option('--threads <n>', 'threads of the processor for each model; 0 takes one for each core', whole(0, 1024), 0)
+    .option(
+      '--threads <n>',
+      'threads of the processor for each model; 0 takes one for each core',
+      whole(0, 1024),
+      0,
+    )
     .option('--variant <name>', 'which graph of a model folder: fp16, quantized, q4, …', '')
     .option('--max-concurrent <n>', 'generations of one model that run in turns', whole(1, 1024), 4)
     .option('--max-queue <n>', 'requests to one model that wait', whole(0, 100_000), 64)
@@ -33,8 +45,15 @@ export function serveCommand(): Command {
     .option('--json', 'write the log as one JSON object a line')
     .action(async (options: Options) => {
       const note = (text: string) => (options.json ? printJson({ note: text }) : console.log(text));
-      const log = options.json ? (entry: LogEntry) => printJson(entry) : (entry: LogEntry) => console.log(logLine(entry));
-      const service = await startService({ ...options, secret: process.env.WICK_SECRET ?? '', log, note });
+      const log = options.json
+        ? (entry: LogEntry) => printJson(entry)
+        : (entry: LogEntry) => console.log(logLine(entry));
+      const service = await startService({
+        ...options,
+        secret: process.env.WICK_SECRET ?? '',
+        log,
+        note,
+      });
       note(`The service listens at http://${options.host}:${service.port}`);
       await new Promise<void>((resolve) => {
         let ending = false;
@@ -59,6 +78,7 @@ function logLine({ method, path, status, ms, model, tokens }: LogEntry): string 
 
 const whole = (min: number, max: number) => (value: string) => {
   const number = Number(value);
-  if (!/^\d+$/.test(value) || number < min || number > max) throw new InvalidArgumentError(`It is a whole number from ${min} to ${max}.`);
+  if (!/^\d+$/.test(value) || number < min || number > max)
+    throw new InvalidArgumentError(`It is a whole number from ${min} to ${max}.`);
   return number;
 };

@@ -69,7 +69,13 @@ async function start({ port, servicePort, host, json }: Options): Promise<number
       if (!ending.signal.aborted) throw error;
     });
     if (!bundle) return await signal;
-    const worker = await runWorker({ bundle, port, host, variables, log: (line) => log('edge', line) });
+    const worker = await runWorker({
+      bundle,
+      port,
+      host,
+      variables,
+      log: (line) => log('edge', line),
+    });
     try {
       const serviceIsReady = await service.ready;
       if (!ending.signal.aborted) {
@@ -140,9 +146,9 @@ async function untilHealthy(url: string, gone: Promise<unknown>): Promise<boolea
   };
   gone.then(end, end);
   while (!over) {
-    const response = await fetch(`${url}/health`, { signal: AbortSignal.timeout(1_000) }).catch(
-      () => undefined,
-    );
+    const response = await fetch(`${url}/health`, {
+      signal: AbortSignal.timeout(1_000),
+    }).catch(() => undefined);
     if (response?.ok && !over) return true;
     await sleep(pause.asking);
   }

@@ -8,8 +8,13 @@ import { createProgress } from '../progress.ts';
 /** `wick train CONFIG`: trains a model, or goes on where a run was stopped. */
 export function trainCommand(): Command {
   return new Command('train')
-    .description('Train a model from a configuration; a run that was stopped goes on from its last checkpoint.')
-    .argument('<config>', 'a JSON file: model, data, out, sequence_length, batch_size, max_steps, learning_rate, …')
+    .description(
+      'Train a model from a configuration; a run that was stopped goes on from its last checkpoint.',
+    )
+    .argument(
+      '<config>',
+      'a JSON file: model, data, out, sequence_length, batch_size, max_steps, learning_rate, …',
+    )
     .option('--provider <name>', `where it runs: ${providers.join(', ')}`, parseProvider, 'cpu')
     .option('--threads <n>', 'threads of the processor; 0 takes one for each core', parseCount, 0)
     .option('--resume <file>', 'go on from this checkpoint instead of the newest')
@@ -19,7 +24,11 @@ export function trainCommand(): Command {
       const stop = new AbortController();
       process.once('SIGINT', () => stop.abort());
       process.once('SIGTERM', () => stop.abort());
-      const progress = createProgress({ label: 'train', total: (json as { max_steps?: number }).max_steps, unit: 'step' });
+      const progress = createProgress({
+        label: 'train',
+        total: (json as { max_steps?: number }).max_steps,
+        unit: 'step',
+      });
       const result = await train(json, {
         ...options,
         signal: stop.signal,
@@ -56,7 +65,8 @@ interface Options {
 }
 
 function parseProvider(value: string): Provider {
-  if (!providers.includes(value as Provider)) throw new InvalidArgumentError(`It is one of ${providers.join(', ')}.`);
+  if (!providers.includes(value as Provider))
+    throw new InvalidArgumentError(`It is one of ${providers.join(', ')}.`);
   return value as Provider;
 }
 

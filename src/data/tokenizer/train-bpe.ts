@@ -16,7 +16,8 @@ export const wordPattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L
 
 /** GPT-2's alphabet: each byte as one printable character, by the byte's number. */
 export const byteAlphabet: readonly string[] = (() => {
-  const printable = (byte: number) => (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
+  const printable = (byte: number) =>
+    (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
   let next = 256;
   return Array.from({ length: 256 }, (_, byte) => String.fromCodePoint(printable(byte) ? byte : next++));
 })();
@@ -47,7 +48,10 @@ export interface BpeOptions {
  *
  * @throws Error if the vocabulary has no room for the bytes
  */
-export async function trainBpe(texts: AsyncIterable<string> | Iterable<string>, options: BpeOptions): Promise<BpeModel> {
+export async function trainBpe(
+  texts: AsyncIterable<string> | Iterable<string>,
+  options: BpeOptions,
+): Promise<BpeModel> {
   const { vocabSize, specialTokens, minFrequency = 2, onProgress } = options;
   if (!Number.isInteger(vocabSize) || vocabSize < specialTokens.length + 256) {
     throw new Error(
@@ -91,7 +95,10 @@ async function countWords(
   specialTokens: readonly string[],
   onProgress: BpeOptions['onProgress'],
 ): Promise<Map<string, number>> {
-  const specials = new RegExp(specialTokens.map((token) => token.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')).join('|'), 'u');
+  const specials = new RegExp(
+    specialTokens.map((token) => token.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')).join('|'),
+    'u',
+  );
   const counts = new Map<string, number>();
   let characters = 0;
   for await (const text of texts) {
@@ -143,7 +150,6 @@ class PairCounts {
       this.#changed.add(pair);
     }
   }
-
 
   enqueueChanged(): void {
     for (const pair of this.#changed) {

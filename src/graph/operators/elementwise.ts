@@ -1,5 +1,14 @@
 /** Operators that work element by element, with NumPy broadcasting, and their gradients. */
-import { type DType, float, type GradientContext, int, numberOf, type Operator, type Type, type Value } from '../graph.ts';
+import {
+  type DType,
+  float,
+  type GradientContext,
+  int,
+  numberOf,
+  type Operator,
+  type Type,
+  type Value,
+} from '../graph.ts';
 import { broadcast, formatShape } from '../shape.ts';
 import { sumTo } from './reduction.ts';
 
@@ -23,13 +32,25 @@ function binary(name: string, rule?: Rule, result?: DType): Operator {
     domain: '',
     infer([a, b]) {
       requireSameType(name, a!, b!);
-      return [{ dtype: result ?? a!.dtype, shape: broadcast(a!.shape, b!.shape, name) }];
+      return [
+        {
+          dtype: result ?? a!.dtype,
+          shape: broadcast(a!.shape, b!.shape, name),
+        },
+      ];
     },
-    gradient: rule && (({ inputs, outputs, gradients }) => {
-      const [a, b] = inputs as [Value, Value];
-      const [da, db] = rule({ gradient: gradients[0]!, a, b, output: outputs[0] });
-      return [da && sumTo(da, a.shape), db && sumTo(db, b.shape)];
-    }),
+    gradient:
+      rule &&
+      (({ inputs, outputs, gradients }) => {
+        const [a, b] = inputs as [Value, Value];
+        const [da, db] = rule({
+          gradient: gradients[0]!,
+          a,
+          b,
+          output: outputs[0],
+        });
+        return [da && sumTo(da, a.shape), db && sumTo(db, b.shape)];
+      }),
   };
 }
 
@@ -47,7 +68,8 @@ function unary(name: string, rule?: UnaryRule, domain = ''): Operator {
       return [{ dtype: x!.dtype, shape: x!.shape }];
     },
     gradient:
-      rule && (({ inputs, outputs, gradients }: GradientContext) => [rule(gradients[0]!, inputs[0]!, outputs[0])]),
+      rule &&
+      (({ inputs, outputs, gradients }: GradientContext) => [rule(gradients[0]!, inputs[0]!, outputs[0])]),
   };
 }
 
@@ -95,12 +117,6 @@ const erfOperator = unary('Erf', (gradient, x) =>
 );
 const cosOperator = unary('Cos', (gradient, x) => neg(mul(gradient, sin(x))));
 const sinOperator = unary('Sin', (gradient, x) => mul(gradient, cos(x)));
-const isNaNOperator: Operator = {
-  name: 'IsNaN',
-  domain: '',
-  infer: ([x]) => [{ dtype: 'bool', shape: x!.shape }],
-};
-
 // onnxruntime's fused x·sigmoid(x): one pass over memory where Sigmoid and Mul take two.
 const siluOperator = unary(
   'QuickGelu',
@@ -137,9 +153,15 @@ const whereOperator: Operator = {
   name: 'Where',
   domain: '',
   infer([condition, a, b]) {
-    if (condition!.dtype !== 'bool') throw new Error(`Where needs a bool condition, got ${condition!.dtype}.`);
+    if (condition!.dtype !== 'bool')
+      throw new Error(`Where needs a bool condition, got ${condition!.dtype}.`);
     requireSameType('Where', a!, b!);
-    return [{ dtype: a!.dtype, shape: broadcast(condition!.shape, broadcast(a!.shape, b!.shape, 'Where'), 'Where') }];
+    return [
+      {
+        dtype: a!.dtype,
+        shape: broadcast(condition!.shape, broadcast(a!.shape, b!.shape, 'Where'), 'Where'),
+      },
+    ];
   },
   gradient({ inputs, gradients }) {
     const [condition, a, b] = inputs as Value[];
@@ -190,7 +212,6 @@ export const sigmoid = one(sigmoidOperator);
 export const erf = one(erfOperator);
 export const cos = one(cosOperator);
 export const sin = one(sinOperator);
-export const isNaN = one(isNaNOperator);
 /** x · sigmoid(x) (Elfwing et al., 2017), as onnxruntime's QuickGelu with alpha 1. */
 export const silu = (x: Value): Value => x.graph.apply(siluOperator, [x], { alpha: float(1) })[0];
 /** x as another element type. */

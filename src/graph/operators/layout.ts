@@ -7,8 +7,8 @@ import {
   normalizeAxis,
   product,
   quotient,
-  sameShape,
   type Shape,
+  sameShape,
 } from '../shape.ts';
 import { add, mul } from './elementwise.ts';
 import { sumTo } from './reduction.ts';
@@ -26,7 +26,12 @@ const shapeOperator: Operator = {
   name: 'Shape',
   domain: '',
   infer([x], attributes) {
-    return [{ dtype: 'int64', shape: [numberOf(attributes, 'end', x!.shape.length) - numberOf(attributes, 'start')] }];
+    return [
+      {
+        dtype: 'int64',
+        shape: [numberOf(attributes, 'end', x!.shape.length) - numberOf(attributes, 'start')],
+      },
+    ];
   },
 };
 
@@ -49,7 +54,12 @@ const expandOperator: Operator = {
   name: 'Expand',
   domain: '',
   infer([x, shape]) {
-    return [{ dtype: x!.dtype, shape: broadcast(x!.shape, targetOf('Expand', shape!), 'Expand') }];
+    return [
+      {
+        dtype: x!.dtype,
+        shape: broadcast(x!.shape, targetOf('Expand', shape!), 'Expand'),
+      },
+    ];
   },
   gradient: ({ inputs, gradients }) => [sumTo(gradients[0]!, inputs[0]!.shape)],
 };
@@ -68,7 +78,12 @@ const transposeOperator: Operator = {
   },
   gradient({ node, gradients }) {
     const perm = numbersOf(node.attributes, 'perm');
-    return [transpose(gradients[0]!, perm.map((_, axis) => perm.indexOf(axis)))];
+    return [
+      transpose(
+        gradients[0]!,
+        perm.map((_, axis) => perm.indexOf(axis)),
+      ),
+    ];
   },
 };
 
@@ -84,12 +99,20 @@ const splitOperator: Operator = {
         `Split cannot cut axis ${axis} of ${formatShape(x!.shape)} into [${parts.join(', ')}]: they sum to ${sum}.`,
       );
     }
-    return parts.map((part) => ({ dtype: x!.dtype, shape: x!.shape.map((dim, i) => (i === axis ? part : dim)) }));
+    return parts.map((part) => ({
+      dtype: x!.dtype,
+      shape: x!.shape.map((dim, i) => (i === axis ? part : dim)),
+    }));
   },
   gradient({ node, outputs, gradients }) {
     const axis = numberOf(node.attributes, 'axis');
     const zero = outputs[0].graph.scalar(0, outputs[0].dtype);
-    return [concat(outputs.map((output, i) => gradients[i] ?? expandTo(zero, output.shape)), axis)];
+    return [
+      concat(
+        outputs.map((output, i) => gradients[i] ?? expandTo(zero, output.shape)),
+        axis,
+      ),
+    ];
   },
 };
 
@@ -114,7 +137,12 @@ const concatOperator: Operator = {
     const joined: Dim = sizes.every((dim) => typeof dim === 'number')
       ? (sizes as number[]).reduce((a, b) => a + b, 0)
       : sizes.filter((dim) => dim !== 0).join('+');
-    return [{ dtype: first.dtype, shape: first.shape.map((dim, i) => (i === axis ? joined : dim)) }];
+    return [
+      {
+        dtype: first.dtype,
+        shape: first.shape.map((dim, i) => (i === axis ? joined : dim)),
+      },
+    ];
   },
   gradient({ node, inputs, gradients }) {
     const axis = numberOf(node.attributes, 'axis');
@@ -135,20 +163,34 @@ const sliceOperator: Operator = {
     if (start < 0 || end < start || (typeof size === 'number' && end > size)) {
       throw new Error(`Slice cannot take ${start} to ${end} of axis ${axis} of ${formatShape(x!.shape)}.`);
     }
-    return [{ dtype: x!.dtype, shape: x!.shape.map((dim, i) => (i === axis ? end - start : dim)) }];
+    return [
+      {
+        dtype: x!.dtype,
+        shape: x!.shape.map((dim, i) => (i === axis ? end - start : dim)),
+      },
+    ];
   },
   gradient({ inputs, gradients }) {
     const [x, starts, ends, axes] = inputs as Value[];
     const [start, end, axis] = [starts, ends, axes].map((list) => Number((list.data as BigInt64Array)[0]));
     const size = x.shape[axis];
-    if (typeof size !== 'number') throw new Error('The gradient of Slice needs the axis to have a number as its size.');
+    if (typeof size !== 'number')
+      throw new Error('The gradient of Slice needs the axis to have a number as its size.');
     const zeros = (length: number) =>
       expandTo(
         x.graph.scalar(0, x.dtype),
         x.shape.map((dim, i) => (i === axis ? length : dim)),
       );
     const around = [start > 0 && zeros(start), gradients[0]!, end < size && zeros(size - end)];
-    return [concat(around.filter((part) => part !== false), axis), undefined, undefined, undefined];
+    return [
+      concat(
+        around.filter((part) => part !== false),
+        axis,
+      ),
+      undefined,
+      undefined,
+      undefined,
+    ];
   },
 };
 
@@ -160,7 +202,12 @@ const gatherOperator: Operator = {
     if (indices!.dtype !== 'int64' && indices!.dtype !== 'int32') {
       throw new Error(`Gather needs integer indices, got ${indices!.dtype}.`);
     }
-    return [{ dtype: x!.dtype, shape: [...x!.shape.slice(0, axis), ...indices!.shape, ...x!.shape.slice(axis + 1)] }];
+    return [
+      {
+        dtype: x!.dtype,
+        shape: [...x!.shape.slice(0, axis), ...indices!.shape, ...x!.shape.slice(axis + 1)],
+      },
+    ];
   },
   gradient({ node, inputs, gradients }) {
     const [x, indices] = inputs as Value[];
@@ -177,7 +224,8 @@ const scatterOperator: Operator = {
   domain: '',
   infer([x, indices, updates]) {
     const depth = indices!.shape.at(-1);
-    if (typeof depth !== 'number') throw new Error('ScatterND needs the last dimension of its indices as a number.');
+    if (typeof depth !== 'number')
+      throw new Error('ScatterND needs the last dimension of its indices as a number.');
     const expected = [...indices!.shape.slice(0, -1), ...x!.shape.slice(depth)];
     if (!sameShape(updates!.shape, expected)) {
       throw new Error(
@@ -201,7 +249,12 @@ const gatherNdOperator: Operator = {
         `GatherND needs indices whose last dimension is a number up to ${x!.shape.length}, got ${formatShape(indices!.shape)}.`,
       );
     }
-    return [{ dtype: x!.dtype, shape: [...indices!.shape.slice(0, -1), ...x!.shape.slice(depth)] }];
+    return [
+      {
+        dtype: x!.dtype,
+        shape: [...indices!.shape.slice(0, -1), ...x!.shape.slice(depth)],
+      },
+    ];
   },
   gradient({ inputs, gradients }) {
     const [x, indices] = inputs as Value[];
@@ -214,7 +267,10 @@ const gatherElementsOperator: Operator = {
   domain: '',
   infer([x, indices], attributes) {
     const axis = normalizeAxis(numberOf(attributes, 'axis'), x!.shape.length, 'GatherElements');
-    if (indices!.shape.length !== x!.shape.length || indices!.shape.some((dim, i) => i !== axis && dim !== x!.shape[i])) {
+    if (
+      indices!.shape.length !== x!.shape.length ||
+      indices!.shape.some((dim, i) => i !== axis && dim !== x!.shape[i])
+    ) {
       throw new Error(
         `GatherElements along axis ${axis} of ${formatShape(x!.shape)} needs indices alike on all other axes, got ${formatShape(indices!.shape)}.`,
       );
@@ -248,7 +304,10 @@ export function dimensionSize({ graph }: Value, dim: Dim): Value {
     symbols
       .map((symbol) => {
         const { input, axis } = graph.source(symbol);
-        return graph.apply(shapeOperator, [input], { start: int(axis), end: int(axis + 1) })[0];
+        return graph.apply(shapeOperator, [input], {
+          start: int(axis),
+          end: int(axis + 1),
+        })[0];
       })
       .reduce((size, factor) => mul(size, factor), graph.list([coefficient])),
   );
@@ -295,7 +354,9 @@ export function transpose(x: Value, perm: readonly number[]): Value {
 /** Cuts an axis into parts of the given sizes. */
 export function split(x: Value, sizes: readonly number[], axis = -1): Value[] {
   if (sizes.length === 1 && x.shape.at(axis) === sizes[0]) return [x];
-  return x.graph.apply(splitOperator, [x, x.graph.list(sizes)], { axis: int(axis) });
+  return x.graph.apply(splitOperator, [x, x.graph.list(sizes)], {
+    axis: int(axis),
+  });
 }
 
 /** The places from `start` up to, not with, `end` of an axis. */
@@ -322,7 +383,9 @@ export function gatherNd(x: Value, indices: Value): Value {
 
 /** For each index, the element of x at that place along the axis and at the index's own place along all others. */
 export function gatherElements(x: Value, indices: Value, axis: number): Value {
-  return x.graph.apply(gatherElementsOperator, [x, indices], { axis: int(axis) })[0];
+  return x.graph.apply(gatherElementsOperator, [x, indices], {
+    axis: int(axis),
+  })[0];
 }
 
 /** 0, 1, … up to a dimension's size: int64 `[dim]`. `like` is any value of the graph. */
@@ -335,7 +398,9 @@ export function range(like: Value, dim: Dim): Value {
 
 /** x with updates added at index tuples `[..., depth]`; repeated places add up. */
 export function scatterAdd(x: Value, indices: Value, updates: Value): Value {
-  return x.graph.apply(scatterOperator, [x, indices, updates], { reduction: string('add') })[0];
+  return x.graph.apply(scatterOperator, [x, indices, updates], {
+    reduction: string('add'),
+  })[0];
 }
 
 /** The sum of values of one shape. */

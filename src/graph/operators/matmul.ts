@@ -75,6 +75,10 @@ export function matmul(
   b: Value,
   { transA = false, transB = false, alpha = 1 }: { transA?: boolean; transB?: boolean; alpha?: number } = {},
 ): Value {
-  const attributes = { transA: int(transA ? 1 : 0), transB: int(transB ? 1 : 0), alpha: float(alpha) };
+  const attributes = {
+    transA: int(transA ? 1 : 0),
+    transB: int(transB ? 1 : 0),
+    alpha: float(alpha),
+  };
   return a.graph.apply(fusedMatMulOperator, [a, b], attributes)[0];
 }

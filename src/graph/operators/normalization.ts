@@ -2,9 +2,9 @@
 import { type Attributes, float, int, numberOf, type Operator, type Value } from '../graph.ts';
 import { formatShape, normalizeAxis, product } from '../shape.ts';
 import { exp, mul, sub } from './elementwise.ts';
+import { expandTo, reshape } from './layout.ts';
 import { matmul } from './matmul.ts';
 import { reduceSum } from './reduction.ts';
-import { expandTo, reshape } from './layout.ts';
 
 const axisOf = (attributes: Attributes, x: Value) =>
   normalizeAxis(numberOf(attributes, 'axis'), x.shape.length, 'Softmax');
@@ -81,6 +81,9 @@ export function logSoftmax(x: Value, axis = -1): Value {
 
 /** Root-mean-square normalisation of the last axis (Zhang & Sennrich, 2019): x / rms(x) · weight. */
 export function rmsNorm(x: Value, weight: Value, epsilon: number): Value {
-  return x.graph.apply(rmsNormOperator, [x, weight], { axis: int(-1), epsilon: float(epsilon), stash_type: int(1) })[0];
+  return x.graph.apply(rmsNormOperator, [x, weight], {
+    axis: int(-1),
+    epsilon: float(epsilon),
+    stash_type: int(1),
+  })[0];
 }
-

@@ -1,6 +1,6 @@
 /** Operators that reduce axes to one number each, and their gradients. */
 import { type Attributes, int, numberOf, type Operator, type Value } from '../graph.ts';
-import { formatShape, normalizeAxis, sameShape, type Shape } from '../shape.ts';
+import { formatShape, normalizeAxis, type Shape, sameShape } from '../shape.ts';
 import { cast, div, equal, mul } from './elementwise.ts';
 import { expandTo, reshape } from './layout.ts';
 
@@ -27,7 +27,12 @@ function reduction(
     name,
     domain: '',
     infer([x, axes], attributes) {
-      return [{ dtype: x!.dtype, shape: reduced(x!.shape, constantAxes(name, x!, axes), keeps(attributes)) }];
+      return [
+        {
+          dtype: x!.dtype,
+          shape: reduced(x!.shape, constantAxes(name, x!, axes), keeps(attributes)),
+        },
+      ];
     },
     gradient:
       rule &&
@@ -36,7 +41,14 @@ function reduction(
         const axes = constantAxes(name, input, inputs[1]);
         const kept = reduced(input.shape, axes, true);
         const restore = (value: Value) => (keeps(node.attributes) ? value : reshape(value, kept));
-        return [rule({ gradient: restore(gradients[0]!), input, output: restore(outputs[0]), axes })];
+        return [
+          rule({
+            gradient: restore(gradients[0]!),
+            input,
+            output: restore(outputs[0]),
+            axes,
+          }),
+        ];
       }),
   };
 }
@@ -55,7 +67,10 @@ const maxOperator = reduction('ReduceMax', ({ gradient, input, output, axes }) =
 function count(input: Value, axes: readonly number[]): Value {
   const dims = axes.map((axis) => input.shape[axis]);
   if (dims.every((dim) => typeof dim === 'number')) {
-    return input.graph.scalar((dims as number[]).reduce((a, b) => a * b, 1), input.dtype);
+    return input.graph.scalar(
+      (dims as number[]).reduce((a, b) => a * b, 1),
+      input.dtype,
+    );
   }
   const ones = expandTo(input.graph.scalar(1, input.dtype), dims);
   return reduceSum(ones, undefined, false);
@@ -64,7 +79,9 @@ function count(input: Value, axes: readonly number[]): Value {
 const reduce =
   (operator: Operator) =>
   (x: Value, axes?: readonly number[], keepdims = true): Value =>
-    x.graph.apply(operator, [x, axes && x.graph.list(axes)], { keepdims: int(keepdims ? 1 : 0) })[0];
+    x.graph.apply(operator, [x, axes && x.graph.list(axes)], {
+      keepdims: int(keepdims ? 1 : 0),
+    })[0];
 
 /** The sum over `axes` (all by default); a reduced axis stays as 1 unless `keepdims` is false. */
 export const reduceSum = reduce(sumOperator);
@@ -80,7 +97,8 @@ export const reduceMax = reduce(maxOperator);
 export function sumTo(x: Value, shape: Shape): Value {
   if (sameShape(x.shape, shape)) return x;
   const lead = x.shape.length - shape.length;
-  if (lead < 0) throw new Error(`A tensor of shape ${formatShape(x.shape)} does not sum to ${formatShape(shape)}.`);
+  if (lead < 0)
+    throw new Error(`A tensor of shape ${formatShape(x.shape)} does not sum to ${formatShape(shape)}.`);
   const leading = x.shape.slice(0, lead).map((_, axis) => axis);
   const dropped = leading.length > 0 ? reduceSum(x, leading, false) : x;
   const stretched = shape.flatMap((dim, axis) => (dim === 1 && dropped.shape[axis] !== 1 ? [axis] : []));

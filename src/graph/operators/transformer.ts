@@ -2,7 +2,18 @@
 import { int, numberOf, type Operator, type Value } from '../graph.ts';
 import { type Dim, formatShape, product } from '../shape.ts';
 import { add, cast, div, log, max, min, mul, neg, sub } from './elementwise.ts';
-import { concat, expandTo, gather, gatherElements, range, reshape, scatterAdd, slice, split, sum } from './layout.ts';
+import {
+  concat,
+  expandTo,
+  gather,
+  gatherElements,
+  range,
+  reshape,
+  scatterAdd,
+  slice,
+  split,
+  sum,
+} from './layout.ts';
 import { matmul } from './matmul.ts';
 import { softmax } from './normalization.ts';
 import { reduceMean, reduceSum } from './reduction.ts';
@@ -21,7 +32,8 @@ const rotaryOperator: Operator = {
         `RotaryEmbedding needs x [batch, heads, seq, ${2 * half}] and equal cos and sin [positions, ${half}], got ${formatShape(x!.shape)}, ${formatShape(cos!.shape)} and ${formatShape(sin!.shape)}.`,
       );
     }
-    if (positions!.dtype !== 'int64') throw new Error(`RotaryEmbedding needs int64 positions, got ${positions!.dtype}.`);
+    if (positions!.dtype !== 'int64')
+      throw new Error(`RotaryEmbedding needs int64 positions, got ${positions!.dtype}.`);
     return [{ dtype: x!.dtype, shape: x!.shape }];
   },
   gradient({ inputs, gradients }) {
@@ -35,11 +47,17 @@ const rotaryOperator: Operator = {
  * x `[batch, heads, seq, head_dim]`, positions int64 `[batch, seq]`, cos and sin `[max_positions, head_dim / 2]`.
  */
 export function rotary(x: Value, positions: Value, cos: Value, sin: Value): Value {
-  return x.graph.apply(rotaryOperator, [x, positions, cos, sin], { interleaved: int(0) })[0];
+  return x.graph.apply(rotaryOperator, [x, positions, cos, sin], {
+    interleaved: int(0),
+  })[0];
 }
 
 /** cos and sin of position · theta^(-2i / head_dim), each `[positions, head_dim / 2]`. */
-export function rotaryTables(positions: number, headDim: number, theta: number): { cos: Float32Array; sin: Float32Array } {
+export function rotaryTables(
+  positions: number,
+  headDim: number,
+  theta: number,
+): { cos: Float32Array; sin: Float32Array } {
   const half = headDim / 2;
   const cos = new Float32Array(positions * half);
   const sin = new Float32Array(positions * half);
@@ -76,18 +94,44 @@ export function causalAttention(q: Value, k: Value, v: Value, mask: Value): Valu
   const blocks = parts.map((length, i) => {
     // Keys after a block's last query are masked for all of it: leave them out of the products altogether.
     const end = i === parts.length - 1 ? seq : (length as number) * (i + 1);
-    return attendBlock(queries[i], prefix(k, end), prefix(v, end), prefix(split(mask, parts as number[], 0)[i], end, 1));
+    return attendBlock(
+      queries[i],
+      prefix(k, end),
+      prefix(v, end),
+      prefix(split(mask, parts as number[], 0)[i], end, 1),
+    );
   });
-  const output = concat(blocks.map(({ output }) => output), 2);
+  const output = concat(
+    blocks.map(({ output }) => output),
+    2,
+  );
   return q.graph.composite('CausalAttention', [q, k, v], output, (gradient) => {
     const flowing = split(gradient, parts as number[], 2);
     const back = blocks.map(({ backward }, i) => backward(flowing[i]));
-    return [concat(back.map(([dq]) => dq), 2), overlapSum(back.map(([, dk]) => dk), parts), overlapSum(back.map(([, , dv]) => dv), parts)];
+    return [
+      concat(
+        back.map(([dq]) => dq),
+        2,
+      ),
+      overlapSum(
+        back.map(([, dk]) => dk),
+        parts,
+      ),
+      overlapSum(
+        back.map(([, , dv]) => dv),
+        parts,
+      ),
+    ];
   });
 }
 
 /** Attention of a block of queries over keys `[batch, kv_heads, keys, head_dim]`, and its gradient. */
-function attendBlock(q: Value, k: Value, v: Value, mask: Value): { output: Value; backward: (gradient: Value) => Value[] } {
+function attendBlock(
+  q: Value,
+  k: Value,
+  v: Value,
+  mask: Value,
+): { output: Value; backward: (gradient: Value) => Value[] } {
   const [batch, heads, length, headDim] = q.shape;
   const [, kvHeads, keys] = k.shape;
   // Query heads that share a key head stand next to each other: read as more rows, they need no copies of k and v.
@@ -127,7 +171,10 @@ function prefix(x: Value, length: Dim, axis = 2): Value {
 /** The sum of gradients of growing prefixes, block by block: block i is in all prefixes from the i-th on. */
 function overlapSum(prefixes: Value[], parts: readonly Dim[]): Value {
   const cut = prefixes.map((x, i) => split(x, parts.slice(0, i + 1) as number[], 2));
-  return concat(parts.map((_, block) => sum(cut.slice(block).map((blocks) => blocks[block]))), 2);
+  return concat(
+    parts.map((_, block) => sum(cut.slice(block).map((blocks) => blocks[block]))),
+    2,
+  );
 }
 
 /** 0 where a query may look, below -1e9 where it may not: float32 `[seq, seq]`. */
@@ -147,7 +194,12 @@ export function causalMask(like: Value, seq: Dim): Value {
  */
 export function linearCrossEntropy(hidden: Value, table: Value, targets: Value): Value {
   const [rows, width] = hidden.shape;
-  if (hidden.shape.length !== 2 || table.shape.length !== 2 || table.shape[1] !== width || targets.shape.join() !== `${rows}`) {
+  if (
+    hidden.shape.length !== 2 ||
+    table.shape.length !== 2 ||
+    table.shape[1] !== width ||
+    targets.shape.join() !== `${rows}`
+  ) {
     throw new Error(
       `The cross-entropy needs hidden [rows, width], a table [vocab, width] and targets [rows], got ${formatShape(hidden.shape)}, ${formatShape(table.shape)} and ${formatShape(targets.shape)}.`,
     );
@@ -181,7 +233,10 @@ const groupQueryAttentionOperator: Operator = {
         `GroupQueryAttention needs query, key and value side by side as [batch, seq, ${expected}], got ${formatShape(qkv.shape)}.`,
       );
     }
-    const cache = { dtype: qkv.dtype, shape: [batch, kvHeads, `${past}+${seq}`, headDim] };
+    const cache = {
+      dtype: qkv.dtype,
+      shape: [batch, kvHeads, `${past}+${seq}`, headDim],
+    };
     return [{ dtype: qkv.dtype, shape: [batch, seq, heads * Number(headDim)] }, cache, cache];
   },
 };
@@ -195,13 +250,23 @@ const groupQueryAttentionOperator: Operator = {
 export function groupQueryAttention(
   qkv: Value,
   past: { key: Value; value: Value },
-  { last, total, cos, sin, positions }: { last: Value; total: Value; cos: Value; sin: Value; positions: Value },
+  {
+    last,
+    total,
+    cos,
+    sin,
+    positions,
+  }: { last: Value; total: Value; cos: Value; sin: Value; positions: Value },
   heads: { num_attention_heads: number; num_key_value_heads: number },
 ): { output: Value; key: Value; value: Value } {
   const [output, key, value] = qkv.graph.apply(
     groupQueryAttentionOperator,
     [qkv, undefined, undefined, past.key, past.value, last, total, cos, sin, positions],
-    { num_heads: int(heads.num_attention_heads), kv_num_heads: int(heads.num_key_value_heads), do_rotary: int(1) },
+    {
+      num_heads: int(heads.num_attention_heads),
+      kv_num_heads: int(heads.num_key_value_heads),
+      do_rotary: int(1),
+    },
   );
   return { output, key, value };
 }
