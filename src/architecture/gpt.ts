@@ -7,15 +7,8 @@
  */
 import { Graph, type Value } from '../graph/graph.ts';
 import { add, cast, mul, silu, sub } from '../graph/operators/elementwise.ts';
-import {
-  expandTo,
-  gather,
-  range,
-  reshape,
-  shapeTensor,
-  split,
-  transpose,
-} from '../graph/operators/layout.ts';
+import { gather } from '../graph/operators/indexing.ts';
+import { expandTo, range, reshape, shapeTensor, split, transpose } from '../graph/operators/layout.ts';
 import { matmul } from '../graph/operators/matmul.ts';
 import { rmsNorm } from '../graph/operators/normalization.ts';
 import { reduceSum } from '../graph/operators/reduction.ts';

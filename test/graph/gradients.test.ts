@@ -4,6 +4,7 @@ import { createRandom } from '../../src/data/random.ts';
 import { gradients } from '../../src/graph/autodiff.ts';
 import { Graph, type Operator, type Value } from '../../src/graph/graph.ts';
 import * as elementwise from '../../src/graph/operators/elementwise.ts';
+import * as indexing from '../../src/graph/operators/indexing.ts';
 import * as layout from '../../src/graph/operators/layout.ts';
 import { matmul } from '../../src/graph/operators/matmul.ts';
 import { logSoftmax, rmsNorm, softmax } from '../../src/graph/operators/normalization.ts';
@@ -242,14 +243,14 @@ describe('layout', () => {
       'gather with a row twice',
       {
         shapes: [[4, 3]],
-        build: ([x]) => layout.gather(x, indices(x, [1, 1, 3, 0], [2, 2])),
+        build: ([x]) => indexing.gather(x, indices(x, [1, 1, 3, 0], [2, 2])),
       },
     ],
     [
       'gatherNd',
       {
         shapes: [[4, 3]],
-        build: ([x]) => layout.gatherNd(x, indices(x, [1, 2, 1, 2, 0, 0], [3, 2])),
+        build: ([x]) => indexing.gatherNd(x, indices(x, [1, 2, 1, 2, 0, 0], [3, 2])),
       },
     ],
     [
@@ -259,7 +260,7 @@ describe('layout', () => {
           [4, 3],
           [3, 3],
         ],
-        build: ([x, y]) => layout.scatterAdd(x, indices(x, [1, 1, 2], [3, 1]), y),
+        build: ([x, y]) => indexing.scatterAdd(x, indices(x, [1, 1, 2], [3, 1]), y),
       },
     ],
     ['expand', { shapes: [[1, 3]], build: ([x]) => layout.expandTo(x, [2, 4, 3]) }],

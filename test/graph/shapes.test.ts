@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Graph, type Value } from '../../src/graph/graph.ts';
 import { add, exp, where } from '../../src/graph/operators/elementwise.ts';
+import * as indexing from '../../src/graph/operators/indexing.ts';
 import * as layout from '../../src/graph/operators/layout.ts';
 import { matmul } from '../../src/graph/operators/matmul.ts';
 import { rmsNorm, softmax } from '../../src/graph/operators/normalization.ts';
@@ -82,11 +83,11 @@ describe('a mismatch is a sentence', () => {
     ['split', () => layout.split(of(2, 5), [2, 2], 1), /they sum to 4/],
     ['concat', () => layout.concat([of(2, 3), of(3, 3)], 1), /cannot join/],
     ['slice', () => layout.slice(of(4), 2, 6, 0), /cannot take 2 to 6/],
-    ['gather', () => layout.gather(of(4), of(2)), /integer indices/],
-    ['gatherNd', () => layout.gatherNd(of(4), int(2, 3)), /up to 1/],
+    ['gather', () => indexing.gather(of(4), of(2)), /integer indices/],
+    ['gatherNd', () => indexing.gatherNd(of(4), int(2, 3)), /up to 1/],
     [
       'scatterAdd',
-      () => layout.scatterAdd(of(4, 3), int(2, 1), of(2, 4)),
+      () => indexing.scatterAdd(of(4, 3), int(2, 1), of(2, 4)),
       /needs updates \[2, 3\], got \[2, 4\]/,
     ],
     ['expand', () => layout.expandTo(of(2, 3), [2, 4]), /Expand cannot combine/],

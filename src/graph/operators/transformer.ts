@@ -2,18 +2,8 @@
 import { int, numberOf, type Operator, type Value } from '../graph.ts';
 import { type Dim, formatShape, product } from '../shape.ts';
 import { add, cast, div, log, max, min, mul, neg, sub } from './elementwise.ts';
-import {
-  concat,
-  expandTo,
-  gather,
-  gatherElements,
-  range,
-  reshape,
-  scatterAdd,
-  slice,
-  split,
-  sum,
-} from './layout.ts';
+import { gather, gatherElements, scatterAdd } from './indexing.ts';
+import { concat, expandTo, range, reshape, slice, split, sum } from './layout.ts';
 import { matmul } from './matmul.ts';
 import { softmax } from './normalization.ts';
 import { reduceMean, reduceSum } from './reduction.ts';
