@@ -20,7 +20,7 @@ export function evalCommand(): Command {
       const texts = files.map((file) => ({ file, text: readText(file) }));
       const model = await loadModelFolder(options.model);
       const total = texts.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0);
-      const progress = createProgress({ label: 'eval', total, unit: 'B' });
+      const progress = createProgress({ label: 'eval', total, unit: 'byte' });
       let [bits, bytes, tokens] = [0, 0, 0];
       for (const { text } of texts) {
         const score = await bitsPerByte(model, text);

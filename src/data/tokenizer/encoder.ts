@@ -38,6 +38,10 @@ export function createEncoder(tokenizer: object, config: object): Encoder {
       }
       return out;
     },
-    decode: (ids) => library.decode(ids, { skip_special_tokens: false, clean_up_tokenization_spaces: false }),
+    // The library takes an empty list for a mistake.
+    decode: (ids) =>
+      ids.length === 0
+        ? ''
+        : library.decode(ids, { skip_special_tokens: false, clean_up_tokenization_spaces: false }),
   };
 }
