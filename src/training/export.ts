@@ -62,8 +62,8 @@ export function exportModel(source: string, folder: string): ExportResult {
       eos_token_id,
       pad_token_id,
       do_sample: true,
-      temperature: 0.8,
-      top_p: 0.95,
+      temperature: 0.7,
+      top_p: 0.9,
     }),
     'onnx/model.onnx': model,
   };
