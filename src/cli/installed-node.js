@@ -25,10 +25,17 @@ export function runOnInstalledNode(args) {
   // First on the path, so that what the script starts by the name of node is the same one.
   const path = `${dirname(node)}${process.platform === 'win32' ? ';' : ':'}${process.env.PATH ?? ''}`;
   const child = spawn(node, args, { stdio: 'inherit', env: { ...process.env, PATH: path } });
-  // A terminal sends Ctrl-C to the whole group: the child ends by itself, and this process after it.
+  // A terminal sends Ctrl-C to the whole group, so the child has it already, and a second one would cut its ending short.
+  const atTerminal = [process.stdin, process.stdout, process.stderr].some(({ isTTY }) => isTTY);
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-    process.on(signal, () => signal !== 'SIGINT' && child.kill(signal));
+    process.on(signal, () => (signal === 'SIGINT' && atTerminal) || child.kill(signal));
   }
+  child.on('error', (error) => {
+    console.error(
+      `wick: the Node that npm installed, ${node}, does not start here: ${error.message}. Install Node 22.18 or later.`,
+    );
+    process.exit(1);
+  });
   child.on('exit', (code, signal) => {
     const numbers = { SIGHUP: 1, SIGINT: 2, SIGKILL: 9, SIGTERM: 15 };
     process.exit(signal ? 128 + (numbers[signal] ?? 0) : (code ?? 1));

@@ -48,10 +48,13 @@ export const commands: Readonly<Record<string, Entry>> = {
  * @param argv what follows the program's name
  */
 export async function main(argv: readonly string[]): Promise<void> {
-  // A reader that has left (`wick … | head`) is no failure.
+  // A reader that has left (`wick … | head`) is no failure; one of the log alone stops nothing.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0);
+    if (error.code === 'EPIPE') process.exit();
     throw error;
+  });
+  process.stderr.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
   });
   const [name, ...rest] = argv;
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {

@@ -1,10 +1,10 @@
 /** Softmax and root-mean-square normalisation, with their gradients. */
 import { type Attributes, float, int, numberOf, type Operator, type Value } from '../graph.ts';
 import { formatShape, normalizeAxis, product } from '../shape.ts';
-import { exp, mul, sub } from './elementwise.ts';
+import { add, exp, mul, reciprocal, sqrt, sub } from './elementwise.ts';
 import { expandTo, reshape } from './layout.ts';
 import { matmul } from './matmul.ts';
-import { reduceSum } from './reduction.ts';
+import { reduceMean, reduceSum } from './reduction.ts';
 
 const axisOf = (attributes: Attributes, x: Value) =>
   normalizeAxis(numberOf(attributes, 'axis'), x.shape.length, 'Softmax');
@@ -33,9 +33,7 @@ const logSoftmaxOperator: Operator = {
   },
 };
 
-/**
- * onnxruntime's RMSNorm in one pass. Its second result, 1 / rms `[..., 1]`, is what the gradient needs.
- */
+/** onnxruntime's RMSNorm in one pass. Its second result, 1 / rms, is not what it should be on every provider: unused. */
 const rmsNormOperator: Operator = {
   name: 'SimplifiedLayerNormalization',
   domain: '',
@@ -46,16 +44,13 @@ const rmsNormOperator: Operator = {
         `RMSNorm of ${x!.dtype}${formatShape(x!.shape)} needs a weight ${x!.dtype}[${width}], got ${weight!.dtype}${formatShape(weight!.shape)}.`,
       );
     }
-    return [
-      { dtype: x!.dtype, shape: x!.shape },
-      { dtype: 'float32', shape: [...x!.shape.slice(0, -1), 1] },
-    ];
+    return [{ dtype: x!.dtype, shape: x!.shape }];
   },
-  gradient({ inputs, outputs, gradients }) {
+  gradient({ node, inputs, gradients }) {
     const [x, weight] = inputs as Value[];
-    const inverse = outputs[1];
-    const g = gradients[0];
-    if (!g || gradients[1]) throw new Error('The gradient of RMSNorm is known for its first result only.');
+    const g = gradients[0]!;
+    const epsilon = x.graph.scalar(numberOf(node.attributes, 'epsilon'));
+    const inverse = reciprocal(sqrt(add(reduceMean(mul(x, x), [-1]), epsilon)));
     const width = x.shape.at(-1) as number;
     const { graph } = x;
     // y = w·x·r with r = (mean(x²) + ε)^-1/2: dx = r·(g·w) - x·r³/width·Σ(g·w·x), dw = Σ_rows g·x·r

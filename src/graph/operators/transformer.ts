@@ -3,7 +3,7 @@ import { int, numberOf, type Operator, type Value } from '../graph.ts';
 import { type Dim, formatShape, product } from '../shape.ts';
 import { add, cast, div, log, max, min, mul, neg, sub } from './elementwise.ts';
 import { gather, gatherElements, scatterAdd } from './indexing.ts';
-import { concat, expandTo, range, reshape, slice, split, sum } from './layout.ts';
+import { concat, dimensionSize, range, reshape, slice, split, sum } from './layout.ts';
 import { matmul } from './matmul.ts';
 import { softmax } from './normalization.ts';
 import { reduceMean, reduceSum } from './reduction.ts';
@@ -199,7 +199,10 @@ export function linearCrossEntropy(hidden: Value, table: Value, targets: Value):
   const likelihood = gatherElements(p, reshape(targets, [rows, 1]), 1);
   const loss = reduceMean(neg(log(max(likelihood, graph.scalar(1e-30)))), undefined, false);
   return graph.composite('LinearCrossEntropy', [hidden, table, targets], loss, (gradient) => {
-    const count = reduceSum(expandTo(graph.scalar(1), [rows]), undefined, false);
+    const count =
+      typeof rows === 'number'
+        ? graph.scalar(rows)
+        : cast(reshape(dimensionSize(hidden, rows), []), 'float32');
     const scale = div(gradient, count);
     const scaled = mul(hidden, scale);
     const dHidden = mul(sub(matmul(p, table), gather(table, targets)), scale);
