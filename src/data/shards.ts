@@ -130,6 +130,8 @@ export interface Split {
 
 export interface Dataset {
   vocab_size: number;
+  /** Tells this data from any other: a hash of all shards' checksums. */
+  fingerprint: string;
   split(name: 'train' | 'validation'): Split;
 }
 
@@ -159,8 +161,12 @@ export function openDataset(folder: string, { verify = false }: { verify?: boole
   for (const { shards } of Object.values(manifest.splits)) {
     for (const shard of shards) checkShard(join(folder, shard.file), shard, array.BYTES_PER_ELEMENT, verify);
   }
+  const checksums = Object.values(manifest.splits).flatMap(({ shards }) =>
+    shards.map(({ sha256 }) => sha256),
+  );
   return {
     vocab_size: manifest.vocab_size,
+    fingerprint: createHash('sha256').update(checksums.join()).digest('hex'),
     split(name) {
       const { shards, tokens, bytes, documents } = manifest.splits[name];
       const all = new array(tokens);

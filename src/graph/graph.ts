@@ -19,6 +19,17 @@ export const arrayTypes = {
   int8: Int8Array,
 } as const;
 
+/** Element types by their number in the specification. */
+export const elementTypes: Readonly<Record<DType, number>> = {
+  float32: 1,
+  uint8: 2,
+  int8: 3,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+  float16: 10,
+};
+
 export type Attribute =
   | { kind: 'int'; value: number }
   | { kind: 'float'; value: number }

@@ -3,6 +3,7 @@ import {
   type Attribute,
   arrayTypes,
   type DType,
+  elementTypes,
   type Graph,
   opsets,
   type TensorData,
@@ -52,17 +53,6 @@ export interface OnnxValueInfo {
     };
   };
 }
-
-/** Element types by their number in the specification. */
-export const elementTypes: Readonly<Record<DType, number>> = {
-  float32: 1,
-  uint8: 2,
-  int8: 3,
-  int32: 6,
-  int64: 7,
-  bool: 9,
-  float16: 10,
-};
 
 /**
  * Reads an ONNX file.

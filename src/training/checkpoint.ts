@@ -8,6 +8,8 @@ export interface Checkpoint {
   step: number;
   /** Windows of the training data read so far: the place in the data. */
   windows: number;
+  /** The fingerprint of the data it learns from. */
+  data: string;
   /** The configuration the run began with, as JSON. */
   config: string;
   /** Parameters and optimiser states by name. */
@@ -24,7 +26,7 @@ const fileOf = (step: number) => `checkpoint-${String(step).padStart(7, '0')}.sa
  */
 export function saveCheckpoint(
   folder: string,
-  { step, windows, config, tensors }: Checkpoint,
+  { step, windows, data, config, tensors }: Checkpoint,
   keep: number,
 ): string {
   const path = join(folder, fileOf(step));
@@ -32,6 +34,7 @@ export function saveCheckpoint(
     format: 'wick-checkpoint/1',
     step: String(step),
     windows: String(windows),
+    data,
     config,
   };
   writeSafetensors(path, [...tensors.values()], metadata);
@@ -68,13 +71,14 @@ export function loadCheckpoint(path: string): Checkpoint {
       cause: error,
     });
   }
-  const { format, step, windows, config } = file.metadata;
+  const { format, step, windows, data, config } = file.metadata;
   if (format !== 'wick-checkpoint/1' || !/^\d+$/.test(step) || !/^\d+$/.test(windows) || !config) {
     throw new Error(`${path} is a safetensors file but no checkpoint of a wick training run.${others(path)}`);
   }
   return {
     step: Number(step),
     windows: Number(windows),
+    data,
     config,
     tensors: file.tensors,
   };

@@ -71,7 +71,7 @@ export async function train(json: unknown, options: TrainingOptions = {}): Promi
   const from = options.resume ?? latestCheckpoint(config.out);
   let state: State;
   if (from) {
-    state = resumeState(from, config);
+    state = resumeState(from, config, dataset.fingerprint);
     onNote(`Going on from ${from}, step ${state.step} of ${config.max_steps}.`);
   } else {
     state = { step: 0, windows: 0, tensors: initialState(config) };
@@ -87,6 +87,7 @@ export async function train(json: unknown, options: TrainingOptions = {}): Promi
       {
         step: state.step,
         windows: state.windows,
+        data: dataset.fingerprint,
         config: JSON.stringify(config),
         tensors: new Map(
           [...state.tensors].map(([name, { dims, data }]) => [
@@ -175,7 +176,7 @@ function initialState(config: TrainingConfig): Tensors {
   ]);
 }
 
-function resumeState(path: string, config: TrainingConfig): State {
+function resumeState(path: string, config: TrainingConfig, data: string): State {
   const checkpoint = loadCheckpoint(path);
   const before = JSON.parse(checkpoint.config) as TrainingConfig;
   const bound = [
@@ -192,6 +193,11 @@ function resumeState(path: string, config: TrainingConfig): State {
         `${path} was made with ${name} ${JSON.stringify(before[name])}, the configuration says ${JSON.stringify(config[name])}: use another "out" folder for a new run.`,
       );
     }
+  }
+  if (checkpoint.data !== data) {
+    throw new Error(
+      `${path} was made with other data than ${config.data} holds now: use another "out" folder for a new run.`,
+    );
   }
   const tensors: Tensors = new Map();
   for (const { name, shape } of [...gptParameters(config.model), ...optimizerStates(config)]) {

@@ -154,6 +154,13 @@ describe('train', () => {
     await expect(train(tinyTraining(data, temporaryFolder(), changes))).rejects.toThrow(message);
   });
 
+  it('refuses to go on with other data', async () => {
+    const out = temporaryFolder();
+    await train(tinyTraining(data, out, { max_steps: 4 }), { threads: 1 });
+    const other = await tinyDataset(200);
+    await expect(train(tinyTraining(other, out), { threads: 1 })).rejects.toThrow(/made with other data/);
+  });
+
   it('refuses to go on with another model', async () => {
     const out = temporaryFolder();
     await train(tinyTraining(data, out, { max_steps: 4 }), { threads: 1 });

@@ -1,6 +1,7 @@
 /** Operators that work element by element, with NumPy broadcasting, and their gradients. */
 import {
   type DType,
+  elementTypes,
   float,
   type GradientContext,
   int,
@@ -128,21 +129,12 @@ const siluOperator = unary(
   'com.microsoft',
 );
 
-const dtypeNumber: Record<DType, number> = {
-  float32: 1,
-  uint8: 2,
-  int8: 3,
-  int32: 6,
-  int64: 7,
-  bool: 9,
-  float16: 10,
-};
 const castOperator: Operator = {
   name: 'Cast',
   domain: '',
   infer([x], attributes) {
     const to = numberOf(attributes, 'to');
-    const dtype = (Object.keys(dtypeNumber) as DType[]).find((name) => dtypeNumber[name] === to)!;
+    const dtype = (Object.keys(elementTypes) as DType[]).find((name) => elementTypes[name] === to)!;
     return [{ dtype, shape: x!.shape }];
   },
   gradient: ({ inputs, gradients }) => [
@@ -216,7 +208,7 @@ export const sin = one(sinOperator);
 export const silu = (x: Value): Value => x.graph.apply(siluOperator, [x], { alpha: float(1) })[0];
 /** x as another element type. */
 export const cast = (x: Value, to: DType): Value =>
-  x.dtype === to ? x : x.graph.apply(castOperator, [x], { to: int(dtypeNumber[to]) })[0];
+  x.dtype === to ? x : x.graph.apply(castOperator, [x], { to: int(elementTypes[to]) })[0];
 /** a where the condition holds, elsewhere b; all broadcast. */
 export const where = (condition: Value, a: Value, b: Value): Value =>
   a.graph.apply(whereOperator, [condition, a, b])[0];
