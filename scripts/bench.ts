@@ -15,19 +15,15 @@ const names = readdirSync(folder)
 
 const [name, ...args] = process.argv.slice(2);
 if (!name || !names.includes(name)) {
-  console.error(
-    `${name ? `There is no benchmark "${name}". ` : 'Usage: npm run bench -- NAME [--json]. '}There is: ${names.join(', ')}.`,
-  );
+  const unknown = name && name !== '--help' ? `There is no benchmark "${name}". ` : '';
+  console.error(`${unknown}Usage: npm run bench -- NAME [--json]. There is: ${names.join(', ')}.`);
   process.exit(name === '--help' ? 0 : 2);
 }
 const json = args.includes('--json');
 const { run } = (await import(new URL(`${name}.ts`, folder).href)) as {
   run: (options: { json: boolean; args: string[] }) => Promise<BenchResult>;
 };
-const { rows, summary } = await run({
-  json,
-  args: args.filter((arg) => arg !== '--json'),
-});
+const { rows, summary } = await run({ json, args: args.filter((arg) => arg !== '--json') }).catch(failed);
 if (json) console.log(JSON.stringify(summary));
 else {
   printTable(rows);
@@ -38,6 +34,12 @@ else {
   );
 }
 process.exit(0);
+
+function failed(error: NodeJS.ErrnoException): never {
+  console.error(`bench ${name}: ${error.message}`);
+  if (process.env.WICK_DEBUG) console.error(error);
+  process.exit(error.code?.startsWith('ERR_PARSE_ARGS') ? 2 : 1);
+}
 
 function printTable(rows: BenchResult['rows']): void {
   if (rows.length === 0) return;

@@ -48,15 +48,9 @@ export const commands: Readonly<Record<string, Entry>> = {
  * @param argv what follows the program's name
  */
 export async function main(argv: readonly string[]): Promise<void> {
-  // A reader that has left (`wick … | head`) is no failure; one of the log alone stops nothing.
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit();
-    throw error;
-  });
-  process.stderr.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-  });
+  standLeavingReaders();
   const [name, ...rest] = argv;
+  if (name === 'help' && rest.length > 0) return run(rest[0], ['--help']);
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
     process.stdout.write(help());
     if (name === undefined) process.exitCode = 2;
@@ -70,12 +64,17 @@ export async function main(argv: readonly string[]): Promise<void> {
     process.stdout.write(`${JSON.stringify({ commands: list })}\n`);
     return;
   }
+  await run(name, rest);
+}
+
+/** Runs one command with what follows its name. */
+async function run(name: string, args: readonly string[]): Promise<void> {
   const entry = Object.hasOwn(commands, name) ? commands[name] : undefined;
   if (!entry) return fail(`There is no command "${name}". There is: ${Object.keys(commands).join(', ')}.`, 2);
   try {
     const command = await entry.load();
     strict(command.name(`wick ${name}`));
-    await command.parseAsync(rest, { from: 'user' });
+    await command.parseAsync(args, { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError) {
       process.exitCode = error.exitCode === 0 ? 0 : 2;
@@ -86,14 +85,30 @@ export async function main(argv: readonly string[]): Promise<void> {
   }
 }
 
-/** Bad usage throws instead of ending the process, and says where help is. */
+/** A reader that has left (`wick … | head`) is no failure; one of the log alone stops nothing. */
+function standLeavingReaders(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit();
+    throw error;
+  });
+  process.stderr.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+}
+
+/** Bad usage throws instead of ending the process, is told as all errors are, and says where help is. */
 function strict(command: Command): void {
-  command.exitOverride().showHelpAfterError(`(${command.name()} --help tells more)`);
+  command
+    .exitOverride()
+    .showHelpAfterError(`(${command.name()} --help tells more)`)
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error:/, prefix())) });
   for (const child of command.commands) strict(child);
 }
 
+const prefix = () => styled('red', 'wick:', process.stderr);
+
 function fail(message: string, code: number): void {
-  process.stderr.write(`${styled('red', 'wick:', process.stderr)} ${message}\n`);
+  process.stderr.write(`${prefix()} ${message}\n`);
   process.exitCode = code;
 }
 

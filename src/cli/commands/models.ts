@@ -1,6 +1,8 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { Command } from 'commander';
+import { countParameters } from '../../architecture/gpt.ts';
+import { parseGptConfig } from '../../architecture/gpt-config.ts';
 import { findModelFolders } from '../../service/model-folder.ts';
 import { formatBytes, formatCount, printJson } from '../output.ts';
 
@@ -8,9 +10,19 @@ interface ModelInfo {
   id: string;
   folder: string;
   architecture: string;
+  /** Known for the architectures that wick builds itself. */
+  parameters: number | undefined;
   vocabulary: number | undefined;
   context: number | undefined;
+  /** With the weights that a graph keeps in files of their own (`model.onnx_data`). */
   graphs: { name: string; bytes: number }[];
+}
+
+interface Config {
+  architectures?: string[];
+  vocab_size?: number;
+  max_position_embeddings?: number;
+  n_positions?: number;
 }
 
 /** `wick models`: the model folders there are. */
@@ -23,9 +35,10 @@ export function modelsCommand(): Command {
       const list = models.flatMap(findModelFolders).map(describe);
       if (json) return printJson({ models: list });
       if (list.length === 0) console.log(`No model is in ${models.join(', ')}.`);
-      for (const { id, architecture, vocabulary, context, graphs } of list) {
+      for (const { id, architecture, parameters, vocabulary, context, graphs } of list) {
         const figures = [
           architecture,
+          parameters && `${formatCount(parameters)} parameters`,
           vocabulary && `${formatCount(vocabulary)} tokens of vocabulary`,
           context && `${context} of context`,
         ];
@@ -36,31 +49,44 @@ export function modelsCommand(): Command {
 }
 
 function describe(folder: string): ModelInfo {
-  const path = join(folder, 'config.json');
-  let config: {
-    architectures?: string[];
-    vocab_size?: number;
-    max_position_embeddings?: number;
-    n_positions?: number;
-  };
-  try {
-    config = JSON.parse(readFileSync(path, 'utf8'));
-  } catch (error) {
-    throw new Error(`${path} is not JSON: ${(error as Error).message}.`, {
-      cause: error,
-    });
-  }
+  const config = readConfig(join(folder, 'config.json'));
   const onnx = join(folder, 'onnx');
-  const names = existsSync(onnx) ? readdirSync(onnx).filter((name) => name.endsWith('.onnx')) : [];
+  const files = existsSync(onnx) ? readdirSync(onnx).sort() : [];
+  const bytesOf = (graph: string) =>
+    files
+      .filter((file) => file === graph || file.startsWith(`${graph}_data`))
+      .reduce((sum, file) => sum + statSync(join(onnx, file)).size, 0);
   return {
     id: basename(folder),
     folder,
     architecture: config.architectures?.[0] ?? 'unknown',
+    parameters: parametersOf(config),
     vocabulary: config.vocab_size,
     context: config.max_position_embeddings ?? config.n_positions,
-    graphs: names.map((name) => ({
-      name: `onnx/${name}`,
-      bytes: statSync(join(onnx, name)).size,
-    })),
+    graphs: files
+      .filter((file) => file.endsWith('.onnx'))
+      .map((file) => ({ name: `onnx/${file}`, bytes: bytesOf(file) })),
   };
+}
+
+function readConfig(path: string): Config {
+  let config: unknown;
+  try {
+    config = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw new Error(`${path} is not JSON: ${(error as Error).message}.`, { cause: error });
+  }
+  if (typeof config !== 'object' || config === null || Array.isArray(config))
+    throw new Error(`${path} is not a model configuration: it has to be a JSON object.`);
+  return config;
+}
+
+/** Other architectures are listed too, without a count. */
+function parametersOf(config: Config): number | undefined {
+  if (config.architectures?.[0] !== 'LlamaForCausalLM') return undefined;
+  try {
+    return countParameters(parseGptConfig(config));
+  } catch {
+    return undefined;
+  }
 }
