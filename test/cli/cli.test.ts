@@ -128,7 +128,7 @@ it('colours nothing where NO_COLOR is set, a terminal or not', () => {
   const { getColorDepth } = WriteStream.prototype;
   const terminal = Object.assign(new PassThrough(), { isTTY: true, getColorDepth });
   const text = () => styled('red', 'x', terminal as unknown as NodeJS.WriteStream);
-  for (const name of ['NO_COLOR', 'FORCE_COLOR', 'NODE_DISABLE_COLORS']) vi.stubEnv(name, undefined);
+  for (const name of ['NO_COLOR', 'FORCE_COLOR', 'NODE_DISABLE_COLORS', 'CI']) vi.stubEnv(name, undefined);
   vi.stubEnv('TERM', 'xterm-256color');
   expect(text()).toContain('\u001b[31m');
   vi.stubEnv('NO_COLOR', '1');
