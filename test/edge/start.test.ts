@@ -60,7 +60,8 @@ test('both start, a service that dies is started again, and Ctrl-C ends all', as
 
   const processes = await descendants(child.pid!);
   const commands = await Promise.all(processes.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8')));
-  const service = processes[commands.findIndex((command) => command.includes('serve'))];
+  // workerd, too, has `serve` in its command line.
+  const service = processes[commands.findIndex((command) => command.includes('wick.js\0serve'))];
   const environment = await readFile(`/proc/${service}/environ`, 'utf8');
   const secret = /(?:^|\0)WICK_SECRET=([0-9a-f]{64})\0/.exec(environment)![1];
   for (const shown of [...commands, ...lines]) expect(shown).not.toContain(secret);
