@@ -4,17 +4,19 @@
  */
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { gptParameters } from '../../src/architecture/gpt.ts';
+import { countParameters, gptLoss, gptParameters } from '../../src/architecture/gpt.ts';
 import { createRandom } from '../../src/data/random.ts';
 import { Graph } from '../../src/graph/graph.ts';
 import { toOnnx } from '../../src/graph/onnx.ts';
 import { matmul } from '../../src/graph/operators/matmul.ts';
 import { reduceMean } from '../../src/graph/operators/reduction.ts';
-import { parseTrainingConfig } from '../../src/training/config.ts';
-import { flopsPerToken, optimizerStates, stepGraph } from '../../src/training/graphs.ts';
+import { parseTrainingConfig, type TextTrainingConfig } from '../../src/training/config.ts';
+import { optimizerStates, stepGraph } from '../../src/training/graphs.ts';
 import { initialParameters } from '../../src/training/initialization.ts';
 import { createSession, type Provider, Tensor } from '../../src/training/runtime.ts';
 import type { BenchResult } from '../bench.ts';
+
+type Task = Parameters<typeof stepGraph>[0];
 
 const SIZE = 2048;
 const CHAIN = 4;
@@ -34,6 +36,14 @@ export async function run({ args }: { args: string[] }): Promise<BenchResult> {
     ...json,
     ...(values.optimizer && { optimizer: values.optimizer }),
   });
+  if (config.task !== 'text')
+    throw new Error(`${values.config} trains on images; this benchmark is of text.`);
+  const { model, batch_size: batch, sequence_length: seq } = config;
+  const task: Task = {
+    parameters: gptParameters(model),
+    loss: (graph) => gptLoss(graph, model, { batch, seq }),
+  };
+  const flopsPerToken = 6 * countParameters(model);
   const provider = values.provider as Provider;
 
   const multiply = await createSession(gemmGraph(), { provider });
@@ -46,14 +56,14 @@ export async function run({ args }: { args: string[] }): Promise<BenchResult> {
     );
   };
   const factors = { a: matrix(), b: matrix() };
-  const step = await createSession(stepGraph(config), { provider });
-  const feeds = stepFeeds(config);
+  const step = await createSession(stepGraph(task, config), { provider });
+  const feeds = stepFeeds(task, config);
 
-  const tokens = config.batch_size * config.sequence_length;
+  const tokens = batch * seq;
   const rates: { gemm: number; model: number }[] = [];
   for (let round = 0; round <= Number(values.rounds); round++) {
     const gemm = (2 * CHAIN * SIZE ** 3) / (await seconds(() => multiply.run(factors)));
-    const model = (flopsPerToken(config) * tokens) / (await seconds(() => step.run(feeds)));
+    const model = (flopsPerToken * tokens) / (await seconds(() => step.run(feeds)));
     // The first round warms up.
     if (round > 0) rates.push({ gemm, model });
   }
@@ -65,15 +75,15 @@ export async function run({ args }: { args: string[] }): Promise<BenchResult> {
       round: i + 1,
       'MatMul GFLOP/s': giga(gemm),
       'training GFLOP/s': giga(model),
-      'tokens/s': Math.round(model / flopsPerToken(config)),
+      'tokens/s': Math.round(model / flopsPerToken),
       ratio: (model / gemm).toFixed(2),
     })),
     summary: {
       flops_over_gemm: Number(ratio.toFixed(3)),
       model_gflops: giga(best('model')),
       gemm_gflops: giga(best('gemm')),
-      tokens_per_second: Math.round(best('model') / flopsPerToken(config)),
-      parameters: flopsPerToken(config) / 6,
+      tokens_per_second: Math.round(best('model') / flopsPerToken),
+      parameters: flopsPerToken / 6,
       optimizer: config.optimizer,
       provider,
     },
@@ -90,7 +100,7 @@ function gemmGraph(): Uint8Array {
   return toOnnx(graph);
 }
 
-function stepFeeds(config: ReturnType<typeof parseTrainingConfig>): Record<string, Tensor> {
+function stepFeeds(task: Task, config: TextTrainingConfig): Record<string, Tensor> {
   const random = createRandom(2);
   const { batch_size: batch, sequence_length: seq, model } = config;
   const ids = () =>
@@ -98,12 +108,12 @@ function stepFeeds(config: ReturnType<typeof parseTrainingConfig>): Record<strin
   const zeros = (shape: number[]) =>
     new Tensor('float32', new Float32Array(shape.reduce((a, b) => a * b, 1)), shape);
   const scalar = (value: number) => new Tensor('float32', Float32Array.of(value), []);
-  const parameters = initialParameters(gptParameters(model), 1);
+  const parameters = initialParameters(task.parameters, 1);
   return {
     ...Object.fromEntries(
       [...parameters.values()].map(({ name, data, shape }) => [name, new Tensor('float32', data, shape)]),
     ),
-    ...Object.fromEntries(optimizerStates(config).map(({ name, shape }) => [name, zeros(shape)])),
+    ...Object.fromEntries(optimizerStates(task, config).map(({ name, shape }) => [name, zeros(shape)])),
     input_ids: new Tensor('int64', ids(), [batch, seq]),
     targets: new Tensor('int64', ids(), [batch, seq]),
     share: scalar(1),

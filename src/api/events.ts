@@ -60,16 +60,25 @@ const serviceEvent = z.discriminatedUnion('type', [
 export type ServiceEvent = z.infer<typeof serviceEvent>;
 
 /** An event as its line. */
-export const writeEvent = (event: ServiceEvent): string => `${JSON.stringify(event)}\n`;
+export const writeEvent = (event: object): string => `${JSON.stringify(event)}\n`;
 
-/** A line longer than this is no event of ours. In characters. */
+/** A line of a text generation that is longer than this is no event of ours. In characters. */
 const LINE_LIMIT = 1_000_000;
+
+/** The events of a text generation; see `readEventsOf`. */
+export const readEvents = (body: ReadableStream<Uint8Array>): AsyncGenerator<ServiceEvent> =>
+  readEventsOf(serviceEvent, body, LINE_LIMIT);
 
 /**
  * Reads events from a body, however it is cut into chunks. Leaving the generator cancels the body.
+ * @param lineLimit characters of the longest line that can be an event
  * @throws Error if a line is no event, or the stream ends before `done` or `error`
  */
-export async function* readEvents(body: ReadableStream<Uint8Array>): AsyncGenerator<ServiceEvent> {
+export async function* readEventsOf<T extends { type: string }>(
+  schema: z.ZodType<T>,
+  body: ReadableStream<Uint8Array>,
+  lineLimit: number,
+): AsyncGenerator<T> {
   const reader = body
     .pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>)
     .getReader();
@@ -81,10 +90,10 @@ export async function* readEvents(body: ReadableStream<Uint8Array>): AsyncGenera
       rest += value;
       const lines = rest.split('\n');
       rest = lines.pop()!;
-      if (rest.length > LINE_LIMIT) throw new Error('The stream of events has a line without an end.');
+      if (rest.length > lineLimit) throw new Error('The stream of events has a line without an end.');
       for (const line of lines) {
         if (line === '') continue;
-        const event = parseEvent(line);
+        const event = parseEvent(schema, line);
         ended = event.type === 'done' || event.type === 'error';
         yield event;
         if (ended) return;
@@ -96,14 +105,14 @@ export async function* readEvents(body: ReadableStream<Uint8Array>): AsyncGenera
   }
 }
 
-function parseEvent(line: string): ServiceEvent {
+function parseEvent<T>(schema: z.ZodType<T>, line: string): T {
   let json: unknown;
   try {
     json = JSON.parse(line);
   } catch {
     throw new Error('The stream of events has a line that is no JSON.');
   }
-  const { success, data } = serviceEvent.safeParse(json);
+  const { success, data } = schema.safeParse(json);
   if (!success) throw new Error('The stream of events has a line that is no event.');
   return data;
 }

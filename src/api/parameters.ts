@@ -8,12 +8,14 @@ export const wellFormed = (limit: number) =>
     .max(limit, `expected at most ${limit} characters`)
     .refine((text) => text.isWellFormed(), 'expected well-formed Unicode, got half of a surrogate pair');
 
-const number = (min: number, max: number) =>
+/** A number in a range. */
+export const number = (min: number, max: number) =>
   z
     .number(`expected a number from ${min} to ${max}`)
     .min(min, `expected a number from ${min} to ${max}`)
     .max(max, `expected a number from ${min} to ${max}`);
-const whole = (min: number, max: number) =>
+/** A whole number in a range. */
+export const whole = (min: number, max: number) =>
   number(min, max).refine(Number.isInteger, `expected a whole number from ${min} to ${max}`);
 
 const stopText = wellFormed(256).min(1, 'expected at least one character');

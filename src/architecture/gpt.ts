@@ -22,16 +22,16 @@ import {
 } from '../graph/operators/transformer.ts';
 import { type Dim, product } from '../graph/shape.ts';
 import type { GptConfig } from './gpt-config.ts';
-
-/** A trainable tensor: its name, shape, and how it begins. */
-export interface ParameterSpec {
-  name: string;
-  shape: number[];
-  /** Standard deviation of the normal distribution it is drawn from; 'ones' for the weights of norms. */
-  initial: number | 'ones';
-  /** 'matrix' between hidden states, 'table' of tokens, or 'vector': optimisers treat them differently. */
-  kind: 'matrix' | 'table' | 'vector';
-}
+import {
+  countNumbers,
+  matrix,
+  type ParameterSpec,
+  parameterConstants,
+  parameterInputs,
+  table,
+  vector,
+  type Weights,
+} from './parameters.ts';
 
 /**
  * The parameters of a decoder, in order. Matrices are `[in, out]`; query, key and value stand in one, as do gate
@@ -42,26 +42,10 @@ export function gptParameters(config: GptConfig): ParameterSpec[] {
   const { hidden_size: width, intermediate_size: inner, num_hidden_layers: layers, head_dim } = config;
   const std = config.initializer_range;
   const residual = std / Math.sqrt(2 * layers);
-  const matrix = (name: string, shape: number[], initial: number): ParameterSpec => ({
-    name,
-    shape,
-    initial,
-    kind: 'matrix',
-  });
-  const norm = (name: string): ParameterSpec => ({
-    name,
-    shape: [width],
-    initial: 'ones',
-    kind: 'vector',
-  });
+  const norm = (name: string) => vector(name, width, 'ones');
   const heads = config.num_attention_heads + 2 * config.num_key_value_heads;
   return [
-    {
-      name: 'model.embed_tokens.weight',
-      shape: [config.vocab_size, width],
-      initial: std,
-      kind: 'table',
-    },
+    table('model.embed_tokens.weight', [config.vocab_size, width], std),
     ...Array.from({ length: layers }, (_, i) => `model.layers.${i}`).flatMap((layer) => [
       norm(`${layer}.input_layernorm.weight`),
       matrix(`${layer}.self_attn.qkv_proj.weight`, [width, heads * head_dim], std),
@@ -75,11 +59,8 @@ export function gptParameters(config: GptConfig): ParameterSpec[] {
 }
 
 /** How many numbers a decoder learns. */
-export function countParameters(config: GptConfig): number {
-  return gptParameters(config).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
-}
+export const countParameters = (config: GptConfig): number => countNumbers(gptParameters(config));
 
-type Weights = (name: string) => Value;
 /** Attention of layer `i`: query, key, value side by side `[batch, seq, (heads + 2·kv_heads)·head_dim]` to `[batch, seq, heads·head_dim]`. */
 type Attend = (qkv: Value, layer: number) => Value;
 
@@ -125,10 +106,7 @@ export function gptLoss(
   const shape: Dim[] = [batch, seq];
   const tokens = graph.input('input_ids', 'int64', shape);
   const targets = graph.input('targets', 'int64', shape);
-  const specs = gptParameters(config);
-  const parameters = specs.map(({ name, shape }) => graph.input(name, 'float32', shape));
-  const byName = new Map(parameters.map((parameter) => [parameter.name, parameter]));
-  const weights = (name: string) => byName.get(name)!;
+  const { parameters, weights } = parameterInputs(graph, gptParameters(config));
   const { num_attention_heads: heads, num_key_value_heads: kvHeads, head_dim } = config;
   const { cos, sin } = rotaryConstants(graph, config);
   const positions = expandTo(reshape(range(tokens, seq), [1, seq]), shape);
@@ -177,13 +155,7 @@ export function gptInference(config: GptConfig, weights: ReadonlyMap<string, Flo
     key: graph.input(`past_key_values.${i}.key`, 'float32', cacheShape),
     value: graph.input(`past_key_values.${i}.value`, 'float32', cacheShape),
   }));
-  const constants = new Map(
-    gptParameters(config).map(({ name, shape }) => {
-      const data = weights.get(name);
-      if (!data) throw new Error(`The weights lack the parameter "${name}".`);
-      return [name, graph.constant(name, data, shape, 'float32')];
-    }),
-  );
+  const constants = parameterConstants(graph, gptParameters(config), weights);
   const { cos, sin } = rotaryConstants(graph, config);
   // The attention operator counts from the mask: the last position of each row, and the longest row's length.
   const last = cast(sub(reduceSum(mask, [1], false), graph.scalar(1, 'int64')), 'int32');
@@ -199,10 +171,10 @@ export function gptInference(config: GptConfig, weights: ReadonlyMap<string, Flo
     present[layer] = { key, value };
     return output;
   };
-  const hidden = decoder(config, (name) => constants.get(name)!, tokens, attend);
+  const hidden = decoder(config, constants, tokens, attend);
   graph.output(
     'logits',
-    matmul(hidden, constants.get('model.embed_tokens.weight')!, {
+    matmul(hidden, constants('model.embed_tokens.weight'), {
       transB: true,
     }),
   );

@@ -13,6 +13,10 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: 'read, clean and deduplicate files, learn a tokenizer, write training data',
     load: async () => (await import('./commands/prepare.ts')).prepareCommand(),
   },
+  'prepare-images': {
+    summary: 'clean, deduplicate and vectorise images with captions',
+    load: async () => (await import('./commands/prepare-images.ts')).prepareImagesCommand(),
+  },
   train: {
     summary: 'train a model, or go on where a run was stopped',
     load: async () => (await import('./commands/train.ts')).trainCommand(),
@@ -28,6 +32,10 @@ export const commands: Readonly<Record<string, Entry>> = {
   generate: {
     summary: 'generate text on this machine',
     load: async () => (await import('./commands/generate.ts')).generateCommand(),
+  },
+  draw: {
+    summary: 'draw an image on this machine',
+    load: async () => (await import('./commands/draw.ts')).drawCommand(),
   },
   serve: {
     summary: 'run the service that generates for the edge',

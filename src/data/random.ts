@@ -20,6 +20,11 @@ export function createRandom(seed: number): () => number {
   return next;
 }
 
+/** A draw from the standard normal distribution (Box & Muller, 1958). */
+export function normal(random: () => number): number {
+  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+}
+
 /** A 32-bit integer scrambled into another, one to one: the finaliser of splitmix32 / murmur3. */
 export function mix(value: number): number {
   let x = value | 0;

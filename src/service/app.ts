@@ -2,14 +2,18 @@
 import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
+import { drawRequest, IMAGE_BYTES_LIMIT } from '../api/draw.ts';
 import { BadRequest, errorObject, parse } from '../api/errors.ts';
 import { generateRequest, writeEvent } from '../api/events.ts';
 import { signatureFault } from '../api/signature.ts';
-import type { EventStream, ModelHost } from './model-host.ts';
+import type { ImageHost } from './image-host.ts';
+import type { ModelHost } from './model-host.ts';
 
 export interface ServiceOptions {
   secret: string;
   models: ReadonlyMap<string, ModelHost>;
+  /** Models that draw; the first is the one drawn with unless another is named. */
+  imageModels?: ReadonlyMap<string, ImageHost>;
   /** Whether the service takes no more requests, for it is about to end. */
   draining: () => boolean;
   log: (entry: LogEntry) => void;
@@ -23,9 +27,12 @@ export interface LogEntry {
   ms: number;
   model?: string;
   tokens?: number;
+  images?: number;
 }
 
 const BODY_LIMIT = 8_000_000;
+/** An image and a mask in base64, and two prompts in which every character is escaped. */
+const DRAW_BODY_LIMIT = 2 * Math.ceil(IMAGE_BYTES_LIMIT / 3) * 4 + 100_000;
 
 /** A sealed refusal: the error object with its status. */
 class Refusal extends Error {
@@ -44,12 +51,21 @@ class Refusal extends Error {
 }
 
 /** The service as a Hono app. */
-export function createService({ secret, models, draining, log }: ServiceOptions): Hono {
+export function createService({
+  secret,
+  models,
+  imageModels = new Map(),
+  draining,
+  log,
+}: ServiceOptions): Hono {
   const app = new Hono();
   const started = Date.now();
 
   app.get('/health', (c) => {
-    const list = [...models].map(([id, host]) => ({ id, ...host.load() }));
+    const list = [
+      ...[...models].map(([id, host]) => ({ id, kind: 'text', ...host.load() })),
+      ...[...imageModels].map(([id, host]) => ({ id, kind: 'image', ...host.load() })),
+    ];
     return c.json({
       status: draining() ? 'draining' : 'ok',
       uptime_s: Math.round((Date.now() - started) / 1000),
@@ -57,15 +73,15 @@ export function createService({ secret, models, draining, log }: ServiceOptions)
     });
   });
 
-  app.use(
-    '/v1/*',
+  const limit = (maxSize: number) =>
     bodyLimit({
-      maxSize: BODY_LIMIT,
+      maxSize,
       onError: () => {
-        throw new Refusal(413, `The body is larger than ${BODY_LIMIT} bytes.`);
+        throw new Refusal(413, `The body is larger than ${maxSize} bytes.`);
       },
-    }),
-  );
+    });
+  const [usual, drawing] = [limit(BODY_LIMIT), limit(DRAW_BODY_LIMIT)];
+  app.use('/v1/*', (c, next) => (c.req.path === '/v1/draw' ? drawing(c, next) : usual(c, next)));
   app.use('/v1/*', async (c, next) => {
     const url = new URL(c.req.url);
     const body = new Uint8Array(await c.req.arrayBuffer());
@@ -79,59 +95,73 @@ export function createService({ secret, models, draining, log }: ServiceOptions)
 
   app.get('/v1/models', (c) => {
     const created = Math.floor(started / 1000);
-    return c.json({
-      object: 'list',
-      data: [...models.keys()].map((id) => ({
-        id,
-        object: 'model',
-        created,
-        owned_by: 'wick',
-      })),
+    const entry = (id: string) => ({ id, object: 'model', created, owned_by: 'wick' });
+    const texts = [...models.keys()].map((id) => ({ ...entry(id), kind: 'text' }));
+    const images = [...imageModels].map(([id, host], index) => {
+      const { width, height } = host.info() ?? {};
+      return { ...entry(id), kind: 'image', size: [width, height], ...(index === 0 && { default: true }) };
     });
+    return c.json({ object: 'list', data: [...texts, ...images] });
   });
 
   app.post('/v1/generate', async (c) => {
-    const began = performance.now();
-    if (draining())
-      throw new Refusal(503, 'The service is about to end and takes no more requests.', {
-        code: 'draining',
-        retryAfter: 5,
-      });
+    refuseWhileDraining();
     const request = parse(generateRequest, readJson(await c.req.text()));
     const host = models.get(request.model);
-    if (!host) {
-      throw new Refusal(
-        404,
-        `There is no model "${request.model.slice(0, 100)}". There is: ${[...models.keys()].join(', ')}.`,
-        {
-          param: 'model',
-          code: 'model_not_found',
-        },
-      );
-    }
-    const admitted = host.admit(request);
-    if ('retryAfter' in admitted) {
-      throw new Refusal(503, `The service is busy. Try again in about ${admitted.retryAfter} s.`, {
-        code: 'overloaded',
-        ...admitted,
-      });
-    }
-    const entry = {
-      method: 'POST',
-      path: '/v1/generate',
-      status: 200,
-      model: request.model,
-    };
-    return new Response(
-      eventBody(admitted, (tokens) => log({ ...entry, ms: Math.round(performance.now() - began), tokens })),
-      {
-        headers: {
-          'content-type': 'application/x-ndjson',
-          'cache-control': 'no-store',
-        },
+    if (!host)
+      throw noModel(request.model, [...models.keys()], imageModels.has(request.model) && 'draws images');
+    const events = admitted(host.admit(request));
+    let tokens = 0;
+    return answer(
+      events,
+      (event) => {
+        if (event.type === 'delta') tokens += event.tokens.length;
       },
+      logAtEnd('/v1/generate', request.model, () => ({ tokens })),
     );
   });
+
+  app.post('/v1/draw', async (c) => {
+    refuseWhileDraining();
+    const request = parse(drawRequest, readJson(await c.req.text()));
+    const host = imageModels.get(request.model);
+    if (!host)
+      throw noModel(request.model, [...imageModels.keys()], models.has(request.model) && 'writes text');
+    const events = admitted(host.admit(request));
+    let images = 0;
+    return answer(
+      events,
+      (event) => {
+        if (event.type === 'image') images++;
+      },
+      logAtEnd('/v1/draw', request.model, () => ({ images })),
+    );
+  });
+
+  function refuseWhileDraining(): void {
+    if (!draining()) return;
+    throw new Refusal(503, 'The service is about to end and takes no more requests.', {
+      code: 'draining',
+      retryAfter: 5,
+    });
+  }
+
+  function logAtEnd(
+    path: string,
+    model: string,
+    counts: () => Pick<LogEntry, 'tokens' | 'images'>,
+  ): () => void {
+    const began = performance.now();
+    return () =>
+      log({
+        method: 'POST',
+        path,
+        status: 200,
+        model,
+        ms: Math.round(performance.now() - began),
+        ...counts(),
+      });
+  }
 
   app.notFound((c) => c.json(errorObject(404, `There is nothing at ${c.req.path.slice(0, 100)}.`), 404));
   app.onError((error, c) => {
@@ -173,27 +203,54 @@ function readJson(text: string): unknown {
   }
 }
 
-/** Events as lines, no faster than they are read. A reader that leaves ends the generation. */
-function eventBody(events: EventStream, over: (tokens: number) => void): ReadableStream<Uint8Array> {
+function noModel(model: string, known: readonly string[], instead: string | false): Refusal {
+  const name = `"${model.slice(0, 100)}"`;
+  const there = known.length > 0 ? `There is: ${known.join(', ')}.` : 'There is none for this.';
+  return new Refusal(
+    404,
+    instead ? `The model ${name} ${instead}. ${there}` : `There is no model ${name}. ${there}`,
+    {
+      param: 'model',
+      code: 'model_not_found',
+    },
+  );
+}
+
+function admitted<T extends object>(answer: T | { retryAfter: number }): T {
+  if (!('retryAfter' in answer)) return answer;
+  throw new Refusal(503, `The service is busy. Try again in about ${answer.retryAfter} s.`, {
+    code: 'overloaded',
+    retryAfter: answer.retryAfter,
+  });
+}
+
+/** Events as lines, no faster than they are read. A reader that leaves ends what it asked for. */
+function answer<T extends object>(
+  events: AsyncGenerator<T, void>,
+  sent: (event: T) => void,
+  over: () => void,
+): Response {
   const encoder = new TextEncoder();
-  let tokens = 0;
-  return new ReadableStream(
+  const body = new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
         const { done, value } = await events.next();
         if (done) {
-          over(tokens);
+          over();
           controller.close();
           return;
         }
-        if (value.type === 'delta') tokens += value.tokens.length;
+        sent(value);
         controller.enqueue(encoder.encode(writeEvent(value)));
       },
       async cancel() {
-        over(tokens);
+        over();
         await events.return();
       },
     },
     { highWaterMark: 0 },
   );
+  return new Response(body, {
+    headers: { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' },
+  });
 }

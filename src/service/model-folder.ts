@@ -1,16 +1,12 @@
 /** Text models from folders on disk, run by onnxruntime-node. */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
-import type * as Ort from 'onnxruntime-node';
 import { createTextModel, type TextModel } from '../generation/model.ts';
+import { loadRuntime, openSession, type RuntimeOptions } from './runtime.ts';
 
-export const providers = ['cpu', 'webgpu', 'cuda'] as const;
-export type Provider = (typeof providers)[number];
+export { type Provider, providers } from './runtime.ts';
 
-export interface LoadOptions {
-  provider?: Provider;
-  /** Threads of the processor; 0 takes one for each core. */
-  threads?: number;
+export interface LoadOptions extends RuntimeOptions {
   /** Which of the folder's graphs: '' for onnx/model.onnx, 'q4' for onnx/model_q4.onnx. */
   variant?: string;
 }
@@ -36,22 +32,7 @@ export async function loadModelFolder(
     tokenizerConfig: tokenizerConfig(path, json('tokenizer_config.json')),
   };
   const ort = await loadRuntime();
-  let session: Ort.InferenceSession;
-  try {
-    session = await ort.InferenceSession.create(graph, {
-      executionProviders: provider === 'cpu' ? ['cpu'] : [provider, 'cpu'],
-      intraOpNumThreads: threads,
-      logSeverityLevel: 3,
-    });
-  } catch (error) {
-    const why = (error as Error).message.split('\n')[0];
-    throw new Error(
-      provider === 'cpu'
-        ? `onnxruntime could not load ${graph}: ${why}`
-        : `The provider "${provider}" does not run here: ${why}. "cpu" runs everywhere.`,
-      { cause: error },
-    );
-  }
+  const session = await openSession(ort, graph, { provider, threads });
   return createTextModel({ ...files, session, Tensor: ort.Tensor });
 }
 
@@ -88,11 +69,4 @@ function readJsonFile(path: string): object {
       cause: error,
     });
   }
-}
-
-async function loadRuntime(): Promise<typeof Ort> {
-  // Node 24 has Float16Array, of which onnxruntime-common makes float16 tensors that onnxruntime-node 1.30 cannot
-  // read; without it they are Uint16Array. It has to go before the first import.
-  delete (globalThis as { Float16Array?: unknown }).Float16Array;
-  return import('onnxruntime-node');
 }

@@ -42,7 +42,8 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
   const workerData: WorkerStart = { folder, provider, threads, variant };
   const jobs = new Map<number, Job>();
   const queue: Job[] = [];
-  let [running, nextId, seconds, closed] = [0, 1, 2, false];
+  // Only a thread that has loaded its model is given work: what is posted to a dead one is lost.
+  let [running, nextId, seconds, closed, up] = [0, 1, 2, false, false];
   let worker: Worker;
   const ready = Promise.withResolvers<void>();
   ready.promise.catch(() => {});
@@ -53,13 +54,18 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
       workerData,
     });
     worker.on('message', (message: FromWorker) => {
-      if (message.type === 'ready') ready.resolve();
+      if (message.type === 'ready') {
+        up = true;
+        ready.resolve();
+        advance();
+      }
       if (message.type === 'failed') ready.reject(new Error(message.message));
       if (message.type === 'event') receive(message.id, message.event);
       if (message.type === 'cancelled') settle(message.id);
     });
     worker.on('error', (error) => onNote(`The thread of ${folder} failed: ${error.message}`));
     worker.on('exit', (code) => {
+      up = false;
       if (closed) return;
       ready.reject(new Error(`The thread of ${folder} ended with code ${code} before the model was loaded.`));
       const lost = [...jobs.values()].filter(({ state }) => state === 'running');
@@ -104,7 +110,7 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
   }
 
   function advance(): void {
-    while (running < maxConcurrent && queue.length > 0) {
+    while (up && running < maxConcurrent && queue.length > 0) {
       const job = queue.shift()!;
       job.state = 'running';
       job.began = performance.now();

@@ -3,6 +3,8 @@ import type { Server } from 'node:http';
 import { basename } from 'node:path';
 import { serve as listen } from '@hono/node-server';
 import { createService, type LogEntry } from './app.ts';
+import { findImageFolders } from './image-folder.ts';
+import { createImageHost, type ImageHost } from './image-host.ts';
 import { findModelFolders, type Provider } from './model-folder.ts';
 import { createModelHost, type ModelHost } from './model-host.ts';
 
@@ -19,6 +21,8 @@ export interface ServeOptions {
   maxQueue: number;
   log: (entry: LogEntry) => void;
   note: (text: string) => void;
+  /** The module of image models' threads, where it is not to be the service's own. */
+  imageWorker?: URL;
 }
 
 export interface RunningService {
@@ -39,20 +43,29 @@ export async function startService(options: ServeOptions): Promise<RunningServic
     );
   }
   const folders = options.models.flatMap(findModelFolders);
-  if (folders.length === 0)
+  const imageFolders = options.models.flatMap(findImageFolders);
+  if (folders.length + imageFolders.length === 0)
     throw new Error(
-      `No model is in ${options.models.join(', ')}: a model folder has a config.json and an onnx folder.`,
+      `No model is in ${options.models.join(', ')}: a model folder has a config.json and an onnx folder, or a model_index.json.`,
     );
   const models = new Map<string, ModelHost>(
     folders.map((folder) => [basename(folder), createModelHost(folder, { ...options, onNote: note })]),
   );
+  const imageModels = new Map<string, ImageHost>(
+    imageFolders.map((folder) => [
+      basename(folder),
+      createImageHost(folder, { ...options, worker: options.imageWorker, onNote: note }),
+    ]),
+  );
+  const hosts = [...models.values(), ...imageModels.values()];
   let draining = false;
-  const closeModels = () => Promise.all([...models.values()].map((model) => model.close()));
+  const closeModels = () => Promise.all(hosts.map((host) => host.close()));
   try {
-    await Promise.all([...models.values()].map((model) => model.ready));
+    await Promise.all<unknown>(hosts.map((host) => host.ready));
     const app = createService({
       secret,
       models,
+      imageModels,
       draining: () => draining,
       log,
     });
@@ -69,7 +82,7 @@ export async function startService(options: ServeOptions): Promise<RunningServic
       );
     });
     const address = server.address() as { port: number };
-    const busy = () => [...models.values()].some((model) => model.load().running + model.load().queued > 0);
+    const busy = () => hosts.some((host) => host.load().running + host.load().queued > 0);
     return {
       port: address.port,
       async drain(timeout) {

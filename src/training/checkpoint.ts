@@ -6,8 +6,8 @@ import { type NamedTensor, readSafetensors, writeSafetensors } from './safetenso
 export interface Checkpoint {
   /** Steps done. */
   step: number;
-  /** Windows of the training data read so far: the place in the data. */
-  windows: number;
+  /** Examples of the training data read so far: the place in the data. */
+  examples: number;
   /** The fingerprint of the data it learns from. */
   data: string;
   /** The configuration the run began with, as JSON. */
@@ -21,19 +21,19 @@ const fileOf = (step: number) => `checkpoint-${String(step).padStart(7, '0')}.sa
 
 /**
  * Writes a checkpoint and then removes the oldest beyond `keep`. The random state of a run is its seed and its place:
- * the order of windows is computed from both, nothing else is drawn.
+ * the order of examples is computed from both, nothing else is drawn.
  * @throws Error where the disk refuses; the checkpoints before stay
  */
 export function saveCheckpoint(
   folder: string,
-  { step, windows, data, config, tensors }: Checkpoint,
+  { step, examples, data, config, tensors }: Checkpoint,
   keep: number,
 ): string {
   const path = join(folder, fileOf(step));
   const metadata = {
     format: 'wick-checkpoint/1',
     step: String(step),
-    windows: String(windows),
+    examples: String(examples),
     data,
     config,
   };
@@ -71,13 +71,13 @@ export function loadCheckpoint(path: string): Checkpoint {
       cause: error,
     });
   }
-  const { format, step, windows, data, config } = file.metadata;
-  if (format !== 'wick-checkpoint/1' || !/^\d+$/.test(step) || !/^\d+$/.test(windows) || !config) {
+  const { format, step, examples, data, config } = file.metadata;
+  if (format !== 'wick-checkpoint/1' || !/^\d+$/.test(step) || !/^\d+$/.test(examples) || !config) {
     throw new Error(`${path} is a safetensors file but no checkpoint of a wick training run.${others(path)}`);
   }
   return {
     step: Number(step),
-    windows: Number(windows),
+    examples: Number(examples),
     data,
     config,
     tensors: file.tensors,

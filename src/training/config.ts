@@ -1,19 +1,22 @@
 /** What `wick train` is told: a JSON file, checked field by field. */
 import { z } from 'zod';
+import { type DiffusionConfig, parseDiffusionConfig } from '../architecture/diffusion-config.ts';
 import { type GptConfig, parseGptConfig } from '../architecture/gpt-config.ts';
 
 const count = z.number().int().min(1);
 const rate = z.number().min(0).max(10);
 
-const schema = z.strictObject({
-  /** The model, in the form of Hugging Face's config.json. */
+/** What every training has. */
+const common = z.strictObject({
+  /** What is learnt: to go on with text, or to draw what a caption says. */
+  task: z.enum(['text', 'text-to-image']).default('text'),
+  /** The model: for text in the form of Hugging Face's config.json; for images, `text_encoder` and `transformer`. */
   model: z.record(z.string(), z.unknown()),
-  /** A folder that `wick prepare` made. */
+  /** A folder that `wick prepare` or `wick prepare-images` made. */
   data: z.string().min(1),
   /** Where checkpoints, metrics and the curve go. */
   out: z.string().min(1),
   seed: z.number().int().min(0).max(0xffffffff).default(1),
-  sequence_length: count.max(65_536),
   batch_size: count.max(65_536),
   gradient_accumulation_steps: count.max(1024).default(1),
   max_steps: count,
@@ -33,38 +36,76 @@ const schema = z.strictObject({
   epsilon: z.number().positive().default(1e-8),
   momentum: z.number().min(0).lt(1).default(0.95),
   max_grad_norm: z.number().positive().default(1),
+  /** How much of the running average of the weights stays at each step; 0 keeps no average. */
+  ema_decay: z.number().min(0).lt(1).default(0),
   evaluate_every: count.default(250),
-  /** Windows of the validation split that an evaluation reads. */
-  evaluation_windows: count.default(64),
   checkpoint_every: count.default(250),
   keep_checkpoints: count.min(2).default(2),
 });
 
-export type TrainingConfig = Omit<z.infer<typeof schema>, 'model'> & {
-  model: GptConfig;
-};
+const textConfig = common.extend({
+  task: z.literal('text').default('text'),
+  sequence_length: count.max(65_536),
+  /** Windows of the validation split that an evaluation reads. */
+  evaluation_windows: count.default(64),
+});
+
+const imageConfig = common.extend({
+  task: z.literal('text-to-image'),
+  /** How often a caption is left out, so that the model learns to draw without one: guidance needs both. */
+  caption_dropout: z.number().min(0).lt(1).default(0.1),
+  /** Noise levels are drawn from sigmoid(N(mean, deviation)) (Esser et al., 2024), 1 being noise alone. */
+  noise_level: z
+    .strictObject({ mean: z.number().min(-5).max(5), deviation: z.number().min(0.01).max(5) })
+    .default({ mean: 0, deviation: 1 }),
+  /** Validation images that an evaluation reads. */
+  evaluation_images: count.default(64),
+  /** What is drawn now and then, to be looked at. */
+  sample_prompts: z.array(z.string().max(1000)).max(64).default([]),
+  sample_every: count.default(500),
+  sample_guidance_scale: z.number().min(0).max(30).default(3),
+});
+
+export type TextTrainingConfig = Omit<z.infer<typeof textConfig>, 'model'> & { model: GptConfig };
+export type ImageTrainingConfig = Omit<z.infer<typeof imageConfig>, 'model'> & { model: DiffusionConfig };
+export type TrainingConfig = TextTrainingConfig | ImageTrainingConfig;
+/** What the trainer itself reads, whatever is learnt. */
+export type CommonTrainingConfig = z.infer<typeof common>;
 
 /**
  * Checks a training configuration and fills in defaults.
  * @throws Error that names each wrong field, and what would be right
  */
 export function parseTrainingConfig(json: unknown): TrainingConfig {
-  const result = schema.safeParse(json);
-  if (!result.success) {
-    const problems = result.error.issues.map(
-      ({ path, message }) => `${path.join('.') || 'the file'}: ${message}`,
-    );
-    throw new Error(`The training configuration is not right. ${problems.join('; ')}.`);
-  }
-  const model = parseGptConfig(result.data.model);
-  const config = { ...result.data, model };
-  if (config.sequence_length > model.max_position_embeddings) {
-    throw new Error(
-      `sequence_length (${config.sequence_length}) is longer than the model's max_position_embeddings (${model.max_position_embeddings}).`,
-    );
-  }
+  const isImage = (json as { task?: unknown } | null)?.task === 'text-to-image';
+  const config = isImage ? parseImageConfig(json) : parseTextConfig(json);
   if (config.warmup_steps >= config.max_steps) {
     throw new Error(`warmup_steps (${config.warmup_steps}) has to be below max_steps (${config.max_steps}).`);
   }
   return config;
+}
+
+function parseTextConfig(json: unknown): TextTrainingConfig {
+  const data = check(textConfig, json);
+  const model = parseGptConfig(data.model);
+  if (data.sequence_length > model.max_position_embeddings) {
+    throw new Error(
+      `sequence_length (${data.sequence_length}) is longer than the model's max_position_embeddings (${model.max_position_embeddings}).`,
+    );
+  }
+  return { ...data, model };
+}
+
+function parseImageConfig(json: unknown): ImageTrainingConfig {
+  const data = check(imageConfig, json);
+  return { ...data, model: parseDiffusionConfig(data.model) };
+}
+
+function check<T>(schema: z.ZodType<T>, json: unknown): T {
+  const result = schema.safeParse(json);
+  if (result.success) return result.data;
+  const problems = result.error.issues.map(
+    ({ path, message }) => `${path.join('.') || 'the file'}: ${message}`,
+  );
+  throw new Error(`The training configuration is not right. ${problems.join('; ')}.`);
 }

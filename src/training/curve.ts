@@ -6,7 +6,11 @@ import sharp from 'sharp';
 import type { StepMetrics } from './metrics.ts';
 
 /** Draws `loss.svg` and `loss.png` into a run's folder: training loss, its smoothed line, and validation loss. */
-export async function drawCurve(folder: string, metrics: readonly StepMetrics[]): Promise<void> {
+export async function drawCurve(
+  folder: string,
+  metrics: readonly StepMetrics[],
+  title: string,
+): Promise<void> {
   if (metrics.length === 0) return;
   let smooth = metrics[0].loss;
   const smoothed = metrics.map(({ step, loss }) => {
@@ -30,12 +34,12 @@ export async function drawCurve(folder: string, metrics: readonly StepMetrics[])
     lineStyle: { width, color, opacity },
     itemStyle: { color },
   });
-  // The first steps fall from ln(vocab): cutting them off lets the rest be read.
+  // The first steps fall from far above: cutting them off lets the rest be read.
   const rest = smoothed.slice(Math.min(smoothed.length - 1, Math.floor(smoothed.length / 50)));
   chart.setOption({
     animation: false,
     backgroundColor: '#ffffff',
-    title: { text: 'Loss (nats a token)', left: 'center' },
+    title: { text: title, left: 'center' },
     legend: { bottom: 0 },
     grid: { left: 60, right: 30, top: 50, bottom: 70 },
     xAxis: {
@@ -48,7 +52,7 @@ export async function drawCurve(folder: string, metrics: readonly StepMetrics[])
     yAxis: {
       type: 'value',
       scale: true,
-      max: Math.ceil(Math.max(...rest.map(([, loss]) => loss)) * 10) / 10,
+      max: roundUp(Math.max(...rest.map(([, loss]) => loss))),
     },
     series: [
       line(
@@ -66,4 +70,10 @@ export async function drawCurve(folder: string, metrics: readonly StepMetrics[])
   chart.dispose();
   writeFileSync(join(folder, 'loss.svg'), svg);
   await sharp(Buffer.from(svg)).png().toFile(join(folder, 'loss.png'));
+}
+
+/** The next number of two digits: 0.123 becomes 0.13. */
+function roundUp(value: number): number {
+  const unit = 10 ** (Math.floor(Math.log10(value)) - 1);
+  return Number((Math.ceil(value / unit) * unit).toPrecision(2));
 }

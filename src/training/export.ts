@@ -1,4 +1,4 @@
-/** A checkpoint made into a model folder that answers: Hugging Face's layout, ONNX graphs inside. */
+/** A checkpoint made into a model folder that answers. */
 import {
   copyFileSync,
   existsSync,
@@ -9,11 +9,12 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
-import { gptInference, gptParameters } from '../architecture/gpt.ts';
-import { toOnnx } from '../graph/onnx.ts';
+import { dirname, join } from 'node:path';
 import { latestCheckpoint, loadCheckpoint } from './checkpoint.ts';
 import type { TrainingConfig } from './config.ts';
+import { diffusionFiles } from './export-diffusion.ts';
+import { gptFiles } from './export-gpt.ts';
+import { averageOf } from './graphs.ts';
 
 export interface ExportResult {
   folder: string;
@@ -24,7 +25,8 @@ export interface ExportResult {
 }
 
 /**
- * Writes config.json, generation_config.json, the tokenizer's files and onnx/model.onnx into `folder`. Other files
+ * Writes a model's configuration, tokenizer and graphs into `folder`: Hugging Face's layout for text, a diffusers
+ * pipeline's for images. Where the run keeps running averages of the weights, these are what is written. Other files
  * there (a card, say) stay.
  *
  * @param source a run's folder (its newest checkpoint is taken) or a checkpoint file
@@ -36,44 +38,34 @@ export function exportModel(source: string, folder: string): ExportResult {
     throw new Error(`${source} holds no checkpoint: a run writes one as checkpoint-0000000.safetensors.`);
   const { config: json, tensors, step } = loadCheckpoint(checkpoint);
   const training = JSON.parse(json) as TrainingConfig;
-  const config = training.model;
-  const weights = new Map([...tensors].map(([name, { data }]) => [name, data]));
-  const model = toOnnx(gptInference(config, weights), {
-    producer: 'wick',
-    steps: String(step),
-  });
-
-  mkdirSync(join(folder, 'onnx'), { recursive: true });
-  for (const name of ['tokenizer.json', 'tokenizer_config.json']) {
-    const from = join(training.data, name);
+  const weights = new Map(
+    [...tensors].map(([name, { data }]) => [name, tensors.get(averageOf(name))?.data ?? data]),
+  );
+  const steps = String(step);
+  const files =
+    training.task === 'text-to-image'
+      ? diffusionFiles(training, weights, steps)
+      : gptFiles(training, weights, steps);
+  for (const from of Object.values(files.copy)) {
     if (!existsSync(from))
-      throw new Error(`The run's data folder ${training.data} lacks ${name}, which the model needs.`);
+      throw new Error(
+        `${from} is not there, which the model needs: the run's data folder is ${training.data}.`,
+      );
+  }
+  for (const [name, from] of Object.entries(files.copy)) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
     copyFileSync(from, join(folder, name));
   }
-  const { bos_token_id, eos_token_id, pad_token_id = eos_token_id } = config;
-  const files: Record<string, Uint8Array | string> = {
-    'config.json': lines({
-      ...config,
-      torch_dtype: 'float32',
-      use_cache: true,
-    }),
-    'generation_config.json': lines({
-      bos_token_id,
-      eos_token_id,
-      pad_token_id,
-      do_sample: true,
-      temperature: 0.7,
-      top_p: 0.9,
-    }),
-    'onnx/model.onnx': model,
-  };
-  for (const [name, content] of Object.entries(files)) replace(join(folder, name), content);
+  for (const [name, content] of Object.entries(files.write)) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    replace(join(folder, name), content);
+  }
   return {
     folder,
     checkpoint,
     steps: step,
-    parameters: gptParameters(config).reduce((sum, { name }) => sum + weights.get(name)!.length, 0),
-    files: [...Object.keys(files), 'tokenizer.json', 'tokenizer_config.json'].map((name) => ({
+    parameters: files.parameters,
+    files: [...Object.keys(files.write), ...Object.keys(files.copy)].map((name) => ({
       name,
       bytes: statSync(join(folder, name)).size,
     })),
@@ -98,8 +90,6 @@ export function readJson(path: string): unknown {
     });
   }
 }
-
-const lines = (json: unknown) => `${JSON.stringify(json, null, 2)}\n`;
 
 /** Writes under another name first, so that a server reading the folder never sees half a file. */
 function replace(path: string, content: Uint8Array | string): void {

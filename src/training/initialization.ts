@@ -1,6 +1,6 @@
 /** Where parameters begin: drawn from normal distributions, reproducibly. */
-import type { ParameterSpec } from '../architecture/gpt.ts';
-import { createRandom } from '../data/random.ts';
+import type { ParameterSpec } from '../architecture/parameters.ts';
+import { createRandom, normal } from '../data/random.ts';
 import type { NamedTensor } from './safetensors.ts';
 
 /** Draws every parameter in order; the same seed gives the same numbers. */
@@ -15,9 +15,4 @@ export function initialParameters(specs: readonly ParameterSpec[], seed: number)
       return [name, { name, shape, data }];
     }),
   );
-}
-
-/** A draw from the standard normal distribution (Box & Muller, 1958). */
-function normal(random: () => number): number {
-  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
 }

@@ -2,18 +2,27 @@
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
+/** What an evaluation on the held-out data measures. */
+export interface Measures {
+  validation_loss: number;
+  /** For text. */
+  validation_bits_per_byte?: number;
+  /** For images: the loss at evenly spaced levels of noise, from little to much. */
+  validation_loss_by_noise?: number[];
+}
+
 /** One line of `metrics.jsonl`. */
-export interface StepMetrics {
+export interface StepMetrics extends Partial<Measures> {
   step: number;
-  /** Tokens seen since the run began. */
-  tokens: number;
-  /** Mean negative log-likelihood of the batch, in nats a token. */
+  /** Tokens or images seen since the run began. */
+  tokens?: number;
+  images?: number;
+  /** Of the batch: mean negative log-likelihood in nats a token, or mean squared error. */
   loss: number;
   gradient_norm: number;
   learning_rate: number;
-  tokens_per_second: number;
-  validation_loss?: number;
-  validation_bits_per_byte?: number;
+  tokens_per_second?: number;
+  images_per_second?: number;
 }
 
 /** Adds a step's line. */

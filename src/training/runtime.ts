@@ -13,13 +13,24 @@ export type InferenceSession = Ort.InferenceSession;
 export const providers = ['cpu', 'webgpu', 'cuda'] as const;
 export type Provider = (typeof providers)[number];
 
+export interface RuntimeOptions {
+  provider?: Provider;
+  /** Threads of the processor; 0 takes one for each core. */
+  threads?: number;
+}
+
+/** A tensor of no dimensions. */
+export const scalar = (value: number): Tensor => new Tensor('float32', Float32Array.of(value), []);
+/** The number in a tensor of no dimensions. */
+export const numberIn = (tensor: Tensor): number => Number((tensor.data as Float32Array)[0]);
+
 /**
  * A session of one graph.
  * @throws Error naming the provider where this machine cannot run it
  */
 export async function createSession(
   model: Uint8Array,
-  { provider = 'cpu', threads = 0 }: { provider?: Provider; threads?: number } = {},
+  { provider = 'cpu', threads = 0 }: RuntimeOptions = {},
 ): Promise<InferenceSession> {
   try {
     return await ort.InferenceSession.create(model, {

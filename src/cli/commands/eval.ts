@@ -1,57 +1,11 @@
-import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { bitsPerByte } from '../../generation/scoring.ts';
-import { loadModelFolder } from '../../service/model-folder.ts';
-import { formatCount, printJson } from '../output.ts';
-import { createProgress } from '../progress.ts';
+import { bitsPerByteCommand } from './eval/bits-per-byte.ts';
+import { imagesCommand } from './eval/images.ts';
 
 /** `wick eval`: what a model is worth, in figures. */
 export function evalCommand(): Command {
-  const command = new Command('eval').description('Measure a model.');
-  command
-    .command('bits-per-byte')
-    .description(
-      'How many bits a model needs for each byte of a text, all bytes counted, each token given at least half a context of what stands before it in the same file.',
-    )
-    .argument('<files...>', 'text files, read as they are')
-    .requiredOption('--model <dir>', 'a model folder')
-    .option('--json', 'print {"bits_per_byte", "tokens", …} as one line of JSON')
-    .action(async (files: string[], options: { model: string; json?: boolean }) => {
-      const texts = files.map((file) => ({ file, text: readText(file) }));
-      const model = await loadModelFolder(options.model);
-      const total = texts.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0);
-      const progress = createProgress({ label: 'eval', total, unit: 'byte' });
-      let [bits, bytes, tokens] = [0, 0, 0];
-      for (const { text } of texts) {
-        const score = await bitsPerByte(model, text);
-        bits += score.bits_per_byte * score.bytes;
-        bytes += score.bytes;
-        tokens += score.tokens;
-        progress.update(bytes, `${(bits / bytes).toFixed(4)} bits/byte`);
-      }
-      progress.finish();
-      const result = {
-        bits_per_byte: bits / bytes,
-        tokens,
-        bytes,
-        files: files.length,
-      };
-      if (options.json) return printJson(result);
-      console.log(
-        `${result.bits_per_byte.toFixed(4)} bits a byte over ${formatCount(tokens)} tokens, ${formatCount(bytes)} bytes in ${files.length} files.`,
-      );
-    });
-  return command;
-}
-
-function readText(path: string): string {
-  const bytes = readFileSync(path);
-  let text: string;
-  try {
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    throw new Error(`${path} is not UTF-8 text, so its bytes cannot be scored.`);
-  }
-  if (text.length === 0) throw new Error(`${path} is empty: there is nothing to score.`);
-  return text;
+  return new Command('eval')
+    .description('Measure a model.')
+    .addCommand(bitsPerByteCommand())
+    .addCommand(imagesCommand());
 }

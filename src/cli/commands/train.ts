@@ -1,7 +1,8 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { readJson } from '../../training/export.ts';
+import type { Measures } from '../../training/metrics.ts';
 import { type Provider, providers } from '../../training/runtime.ts';
-import { train } from '../../training/trainer.ts';
+import { type TrainingResult, train } from '../../training/trainer.ts';
 import { formatCount, printJson } from '../output.ts';
 import { createProgress } from '../progress.ts';
 
@@ -11,10 +12,7 @@ export function trainCommand(): Command {
     .description(
       'Train a model from a configuration; a run that was stopped goes on from its last checkpoint.',
     )
-    .argument(
-      '<config>',
-      'a JSON file: model, data, out, sequence_length, batch_size, max_steps, learning_rate, …',
-    )
+    .argument('<config>', 'a JSON file: task, model, data, out, batch_size, max_steps, learning_rate, …')
     .option('--provider <name>', `where it runs: ${providers.join(', ')}`, parseProvider, 'cpu')
     .option('--threads <n>', 'threads of the processor; 0 takes one for each core', parseCount, 0)
     .option('--resume <file>', 'go on from this checkpoint instead of the newest')
@@ -38,8 +36,8 @@ export function trainCommand(): Command {
             p.step,
             [
               `loss ${p.smooth_loss.toFixed(3)}`,
-              p.validation_bits_per_byte && `validation ${p.validation_bits_per_byte.toFixed(3)} bits/byte`,
-              `${formatCount(p.tokens_per_second)} tokens/s`,
+              p.validation_loss && `validation ${validation(p)}`,
+              `${formatCount(p.per_second)} ${p.unit}s/s`,
               `${(p.flops_per_second / 1e9).toFixed(0)} GFLOP/s`,
             ]
               .filter(Boolean)
@@ -50,12 +48,20 @@ export function trainCommand(): Command {
       if (options.json) printJson(result);
       else {
         console.log(
-          `${result.steps} steps, ${formatCount(result.tokens)} tokens: validation ${result.validation_loss.toFixed(4)} nats a token, ${result.validation_bits_per_byte.toFixed(4)} bits a byte.\n${result.checkpoint}`,
+          `${result.steps} steps, ${seen(result)}: validation ${validation(result)}.\n${result.checkpoint}`,
         );
       }
       if (stop.signal.aborted) process.exitCode = 130;
     });
 }
+
+const seen = ({ tokens, images }: TrainingResult) =>
+  tokens === undefined ? `${formatCount(images!)} images` : `${formatCount(tokens)} tokens`;
+
+const validation = ({ validation_loss, validation_bits_per_byte: bits }: Partial<Measures>) =>
+  bits === undefined
+    ? `loss ${validation_loss!.toFixed(4)}`
+    : `${validation_loss!.toFixed(4)} nats a token, ${bits.toFixed(4)} bits a byte`;
 
 interface Options {
   provider: Provider;

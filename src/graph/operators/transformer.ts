@@ -115,12 +115,31 @@ export function causalAttention(q: Value, k: Value, v: Value, mask: Value): Valu
   });
 }
 
+/**
+ * Attention in which every query sees every key that the mask allows, softmax(q·kᵀ / √head_dim + mask)·v, with the
+ * gradient rule of `causalAttention`.
+ * q `[batch, heads, queries, head_dim]`; k and v `[batch, kv_heads, keys, head_dim]`; the mask, where there is one,
+ * broadcasts to `[batch, heads, queries, keys]`. Returns q's shape.
+ */
+export function attention(q: Value, k: Value, v: Value, mask?: Value): Value {
+  const [batch, heads, , headDim] = q.shape;
+  const groups = Number(heads) / Number(k.shape[1]);
+  const fits = k.shape.join() === v.shape.join() && k.shape[0] === batch && k.shape[3] === headDim;
+  if (!Number.isInteger(groups) || !fits) {
+    throw new Error(
+      `Attention needs q [batch, heads, queries, dim] and equal k and v [batch, kv_heads, keys, dim] with kv_heads dividing heads, got ${formatShape(q.shape)}, ${formatShape(k.shape)} and ${formatShape(v.shape)}.`,
+    );
+  }
+  const { output, backward } = attendBlock(q, k, v, mask);
+  return q.graph.composite('Attention', [q, k, v], output, backward);
+}
+
 /** Attention of a block of queries over keys `[batch, kv_heads, keys, head_dim]`, and its gradient. */
 function attendBlock(
   q: Value,
   k: Value,
   v: Value,
-  mask: Value,
+  mask?: Value,
 ): { output: Value; backward: (gradient: Value) => Value[] } {
   const [batch, heads, length, headDim] = q.shape;
   const [, kvHeads, keys] = k.shape;
@@ -130,7 +149,7 @@ function attendBlock(
   const alpha = 1 / Math.sqrt(headDim as number);
   const queries = grouped(q, headDim);
   const scores = reshape(matmul(queries, k, { transB: true, alpha }), [batch, heads, length, keys]);
-  const p = grouped(softmax(add(scores, mask)), keys);
+  const p = grouped(softmax(mask ? add(scores, mask) : scores), keys);
   const mixed = matmul(p, v);
   return {
     output: reshape(mixed, q.shape),

@@ -1,0 +1,182 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { extname } from 'node:path';
+import { text as readAll } from 'node:stream/consumers';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { type ImageFormat, imageFormats, schedulerNames } from '../../api/draw.ts';
+import { type DrawOptions, drawImage } from '../../generation/image/pipeline.ts';
+import { decodeGiven, type GivenImages, type Size } from '../../service/image-decode.ts';
+import { encodeImage } from '../../service/image-encode.ts';
+import { loadImageFolder } from '../../service/image-folder.ts';
+import { sizeToDraw, sizeToSend } from '../../service/image-size.ts';
+import { type Provider, providers } from '../../service/runtime.ts';
+import { printJson } from '../output.ts';
+import { createProgress } from '../progress.ts';
+import { pictureFor } from '../terminal-image.ts';
+
+interface Options {
+  model: string;
+  output: string;
+  n: number;
+  seed?: number;
+  steps?: number;
+  size?: Size;
+  guidance?: number;
+  negative?: string;
+  scheduler?: string;
+  image?: string;
+  strength?: number;
+  mask?: string;
+  quality?: number;
+  provider: Provider;
+  threads: number;
+  variant: string;
+  json?: boolean;
+}
+
+/** Pixels of the longer side of a picture of a small model, unless a size is asked for. */
+const USUAL_SIDE = 512;
+
+/** `wick draw PROMPT -o FILE`: an image of a model, on this machine. */
+export function drawCommand(): Command {
+  return new Command('draw')
+    .description('Draw an image on this machine; terminals that can show it.')
+    .argument('[prompt...]', 'what to draw; read from stdin where there is none')
+    .option('-o, --output <file>', 'the file; its ending says the format: png, webp, jpg, avif', 'image.png')
+    .option(
+      '--model <dir>',
+      "an image model: wick's own, or a Stable Diffusion export in ONNX",
+      'models/wick-draw',
+    )
+    .option('-n, --n <n>', 'how many, each with the next seed: image.png, image-2.png, …', whole(1, 1000), 1)
+    .option('--seed <n>', 'the same seed gives the same image', whole(0, 2 ** 32 - 1))
+    .option('--steps <n>', "steps from noise to image; by default the model's", whole(1, 1000))
+    .option('--size <WxH>', 'pixels of the file; a model of one size is scaled to it', size)
+    .option('--guidance <scale>', 'how strongly the prompt is followed; 1 draws without guidance', number)
+    .option('--negative <text>', 'what the image should not show')
+    .addOption(new Option('--scheduler <name>', 'how steps are taken').choices(schedulerNames))
+    .option('--image <file>', 'an image to begin from')
+    .option('--strength <s>', 'how far that image may be left, from 0 (kept) to 1 (drawn anew)', number)
+    .option('--mask <file>', 'where it is drawn anew: transparent, or white')
+    .option('--quality <percent>', 'of webp, jpg and avif', whole(0, 100))
+    .addOption(new Option('--provider <name>', 'where it runs').choices(providers).default('cpu'))
+    .option('--threads <n>', 'threads of the processor; 0 takes one for each core', whole(0, 1024), 0)
+    .option('--variant <name>', 'which graphs of the folder: fp16, quantized, …', '')
+    .option('--json', 'print the files and how they were drawn as one line of JSON')
+    .action(draw);
+}
+
+async function draw(words: string[], options: Options): Promise<void> {
+  const prompt = words.length > 0 ? words.join(' ') : (await readAll(process.stdin)).trim();
+  const format = formatOf(options.output);
+  const model = await loadImageFolder(options.model, options);
+  const seed = options.seed ?? Math.floor(Math.random() * 2 ** 32);
+  const stop = new AbortController();
+  process.once('SIGINT', () => stop.abort());
+  const given = await readGiven(options, (image) => sizeToDraw(model, options.size ?? image));
+  const drawn = given?.image ?? sizeToDraw(model, options.size ?? model);
+  const settings: Omit<DrawOptions, 'seed'> = {
+    prompt,
+    negative_prompt: options.negative,
+    num_inference_steps: options.steps,
+    guidance_scale: options.guidance,
+    scheduler: options.scheduler,
+    width: drawn.width,
+    height: drawn.height,
+    strength: options.strength,
+    ...given,
+  };
+  const show = options.json ? undefined : pictureFor(process.stdout);
+  const files: object[] = [];
+  const progress = createProgress({ label: 'draw', total: options.n, unit: 'image' });
+  try {
+    for (let i = 0; i < options.n; i++) {
+      const began = performance.now();
+      for await (const step of drawImage(model, { ...settings, seed: (seed + i) % 2 ** 32 }, stop.signal)) {
+        if (step.type === 'progress') {
+          progress.update(i + step.step / step.steps, `step ${step.step}/${step.steps}`);
+          continue;
+        }
+        const { pixels, type, ...how } = step;
+        const size = sizeToSend(drawn, options.size ?? usualSize(drawn));
+        const file = await encodeImage(pixels, {
+          ...size,
+          format,
+          quality: options.quality,
+          origin: { model: model.id, prompt },
+          settings: { ...how, seed: (seed + i) % 2 ** 32, negative_prompt: options.negative },
+        });
+        const name = numbered(options.output, i);
+        writeFileSync(name, file);
+        progress.finish();
+        if (how.flagged) console.error(`wick: the model's safety checker objects to ${name}.`);
+        if (show) process.stdout.write(await show(file));
+        const seconds = Number(((performance.now() - began) / 1000).toFixed(2));
+        files.push({ file: name, ...size, seed: (seed + i) % 2 ** 32, ...how, seconds });
+        if (!options.json)
+          console.log(
+            `${name}: ${size.width}x${size.height}, seed ${(seed + i) % 2 ** 32}, ${how.steps} steps, ${seconds} s`,
+          );
+      }
+    }
+  } catch (error) {
+    progress.finish();
+    if (!stop.signal.aborted) throw error;
+    process.exitCode = 130;
+  }
+  if (options.json) printJson({ model: model.id, prompt, images: files });
+  await model.release();
+}
+
+async function readGiven(
+  { image, mask }: Options,
+  sizeFor: (image: Size) => Size,
+): Promise<GivenImages | undefined> {
+  if (!image) {
+    if (mask) throw new Error('--mask lies on an image: name it with --image.');
+    return undefined;
+  }
+  const base64 = (file: string) => readFileSync(file).toString('base64');
+  return decodeGiven({ image: base64(image), ...(mask && { mask: base64(mask) }) }, sizeFor);
+}
+
+/** Small models are scaled up: by a whole factor, to about the usual size. */
+function usualSize({ width, height }: Size): Size {
+  const factor = Math.max(1, Math.floor(USUAL_SIDE / Math.max(width, height)));
+  return { width: width * factor, height: height * factor };
+}
+
+/** image.png, image-2.png, image-3.png … */
+function numbered(name: string, i: number): string {
+  if (i === 0) return name;
+  const end = extname(name);
+  return `${name.slice(0, name.length - end.length)}-${i + 1}${end}`;
+}
+
+function formatOf(file: string): ImageFormat {
+  const end = extname(file).slice(1).toLowerCase().replace(/^jpg$/, 'jpeg');
+  if (end in imageFormats) return end as ImageFormat;
+  throw new Error(`${file} has no ending that says its format: .png, .webp, .jpg or .avif.`);
+}
+
+function size(value: string): Size {
+  const [, width, height] = /^(\d{1,5})x(\d{1,5})$/.exec(value) ?? [];
+  const sides = { width: Number(width), height: Number(height) };
+  if (!(sides.width >= 16 && sides.width <= 4096 && sides.height >= 16 && sides.height <= 4096))
+    throw new InvalidArgumentError('It is WIDTHxHEIGHT, each from 16 to 4096, like 512x512.');
+  return sides;
+}
+
+function number(value: string): number {
+  const result = Number(value);
+  if (value.trim() === '' || !Number.isFinite(result)) throw new InvalidArgumentError('It is a number.');
+  return result;
+}
+
+function whole(least: number, most: number) {
+  return (value: string): number => {
+    const result = Number(value);
+    if (!/^\d+$/.test(value) || result < least || result > most)
+      throw new InvalidArgumentError(`It is a whole number from ${least} to ${most}.`);
+    return result;
+  };
+}

@@ -1,0 +1,101 @@
+/** Text-to-image models from diffusers folders on disk, run by onnxruntime-node. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import type * as Ort from 'onnxruntime-node';
+import { createImageModel, type ImageModel } from '../generation/image/image-model.ts';
+import type { TokenizerFiles } from '../generation/image/prompt-tokenizer.ts';
+import type { SchedulerConfig } from '../generation/image/schedulers/index.ts';
+import { loadRuntime, openSession, type RuntimeOptions } from './runtime.ts';
+
+export interface ImageLoadOptions extends RuntimeOptions {
+  /** Which of the folder's graphs, where there are several: '' for model.onnx, 'fp16' for model_fp16.onnx. */
+  variant?: string;
+}
+
+/**
+ * Loads a diffusers pipeline's folder: wick's own, or Stable Diffusion's as diffusers or optimum-onnx exports it.
+ * @throws Error naming the file that is missing or not right, or the provider that does not run here
+ */
+export async function loadImageFolder(
+  folder: string,
+  { provider = 'cpu', threads = 0, variant = '' }: ImageLoadOptions = {},
+): Promise<ImageModel> {
+  const path = resolve(folder);
+  const json = (...names: string[]): object | undefined => {
+    const name = names.find((name) => existsSync(join(path, name)));
+    return name ? readJsonFile(join(path, name)) : undefined;
+  };
+  const index = json('model_index.json');
+  if (!index) throw new Error(`${path} is no image model: it lacks model_index.json.`);
+  const scheduler = json('scheduler/scheduler_config.json') as SchedulerConfig | undefined;
+  if (!scheduler) throw new Error(`The image model ${path} lacks scheduler/scheduler_config.json.`);
+  const ort = await loadRuntime();
+  const graphOf = (...parts: string[]): string | undefined => {
+    const names = [`model${variant && `_${variant}`}.onnx`, 'model.onnx', 'model_fp16.onnx'];
+    return parts.flatMap((part) => names.map((name) => join(path, part, name))).find(existsSync);
+  };
+  const open = async (...parts: string[]): Promise<Ort.InferenceSession | undefined> => {
+    const graph = graphOf(...parts);
+    return graph ? await openSession(ort, graph, { provider, threads }) : undefined;
+  };
+  const needed = async (...parts: string[]): Promise<Ort.InferenceSession> => {
+    const session = await open(...parts);
+    if (!session)
+      throw new Error(
+        `The image model ${path} lacks ${parts.map((part) => `${part}/model.onnx`).join(' or ')}.`,
+      );
+    return session;
+  };
+  const tokenizer: TokenizerFiles = {
+    'tokenizer.json': json('tokenizer/tokenizer.json'),
+    'tokenizer_config.json': json('tokenizer/tokenizer_config.json'),
+    'vocab.json': json('tokenizer/vocab.json'),
+    'merges.txt': textOf(join(path, 'tokenizer/merges.txt')),
+  };
+  const latent =
+    graphOf('vae_decoder') !== undefined || json('vae_decoder/config.json', 'vae/config.json') !== undefined;
+  return createImageModel({
+    id: basename(path),
+    index,
+    scheduler,
+    tokenizer,
+    denoiserConfig: json('transformer/config.json', 'unet/config.json'),
+    textEncoderConfig: json('text_encoder/config.json'),
+    vaeConfig: json('vae_decoder/config.json', 'vae/config.json', 'vae_encoder/config.json'),
+    preprocessorConfig: json(
+      'feature_extractor/preprocessor_config.json',
+      'safety_checker/preprocessor_config.json',
+    ),
+    sessions: {
+      textEncoder: await needed('text_encoder'),
+      denoiser: await needed('transformer', 'unet'),
+      vaeDecoder: latent ? await needed('vae_decoder') : undefined,
+      vaeEncoder: await open('vae_encoder'),
+      safetyChecker: await open('safety_checker'),
+    },
+    Tensor: ort.Tensor,
+  });
+}
+
+/** The image models in a folder: the folder itself, or those below it, with a model_index.json. */
+export function findImageFolders(folder: string): string[] {
+  const path = resolve(folder);
+  if (!existsSync(path)) throw new Error(`There is no folder ${path}.`);
+  const isModel = (candidate: string) => existsSync(join(candidate, 'model_index.json'));
+  if (isModel(path)) return [path];
+  return readdirSync(path)
+    .sort()
+    .map((name) => join(path, name))
+    .filter(isModel);
+}
+
+function readJsonFile(path: string): object {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw new Error(`${path} is not JSON: ${(error as Error).message}.`, { cause: error });
+  }
+}
+
+const textOf = (path: string): string | undefined =>
+  existsSync(path) ? readFileSync(path, 'utf8') : undefined;

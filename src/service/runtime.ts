@@ -1,0 +1,44 @@
+/** onnxruntime-node, and sessions of graph files on the provider asked for. */
+import type * as Ort from 'onnxruntime-node';
+
+export const providers = ['cpu', 'webgpu', 'cuda'] as const;
+export type Provider = (typeof providers)[number];
+
+export interface RuntimeOptions {
+  provider?: Provider;
+  /** Threads of the processor; 0 takes one for each core. */
+  threads?: number;
+}
+
+export async function loadRuntime(): Promise<typeof Ort> {
+  // Node 24 has Float16Array, of which onnxruntime-common makes float16 tensors that onnxruntime-node 1.30 cannot
+  // read; without it they are Uint16Array. It has to go before the first import.
+  delete (globalThis as { Float16Array?: unknown }).Float16Array;
+  return import('onnxruntime-node');
+}
+
+/**
+ * Opens a graph file; weights in files beside it are found.
+ * @throws Error naming the file, or the provider where this machine cannot run it
+ */
+export async function openSession(
+  ort: typeof Ort,
+  graph: string,
+  { provider = 'cpu', threads = 0 }: RuntimeOptions = {},
+): Promise<Ort.InferenceSession> {
+  try {
+    return await ort.InferenceSession.create(graph, {
+      executionProviders: provider === 'cpu' ? ['cpu'] : [provider, 'cpu'],
+      intraOpNumThreads: threads,
+      logSeverityLevel: 3,
+    });
+  } catch (error) {
+    const why = (error as Error).message.split('\n')[0];
+    throw new Error(
+      provider === 'cpu'
+        ? `onnxruntime could not load ${graph}: ${why}`
+        : `The provider "${provider}" does not run here: ${why}. "cpu" runs everywhere.`,
+      { cause: error },
+    );
+  }
+}
