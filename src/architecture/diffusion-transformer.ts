@@ -95,7 +95,11 @@ export function denoise(
   );
   const condition = silu(add(time, matmul(caption.pooled, weight('caption_embed.weight'))));
   const shared = matmul(condition, weight('modulation.weight'));
-  let hidden = add(matmul(patchify(config, noisy), weight('patch_embed.weight')), weight('pos_embed'));
+  const places = add(
+    graph.constant('places', placeCodes(config), [patches(config), width], 'float32'),
+    weight('pos_embed'),
+  );
+  let hidden = add(matmul(patchify(config, noisy), weight('patch_embed.weight')), places);
   for (let i = 0; i < config.num_layers; i++) {
     const block = (name: string) => weight(`blocks.${i}.${name}`);
     const [shift1, scale1, gate1, shift2, scale2, gate2] = rows(add(shared, block('modulation')), 6);
@@ -141,6 +145,29 @@ function frequencies(config: TransformerConfig, timestep: Value): Value {
   const rates = timestep.graph.constant('frequencies', table, [1, half], 'float32');
   const angles = mul(reshape(timestep, [timestep.shape[0], 1]), rates);
   return concat([cos(angles), sin(angles)], -1);
+}
+
+/**
+ * Where each patch stands, `[patches, hidden_size]`: sin and cos of its row in one half, of its column in the other
+ * (Vaswani et al., 2017). The learnt table adds to it; without a code from the first step on, patches learn late to look
+ * at their neighbours.
+ */
+function placeCodes(config: TransformerConfig): Float32Array {
+  const { hidden_size: width, sample_size, patch_size } = config;
+  const side = sample_size / patch_size;
+  const quarter = Math.floor(width / 4);
+  const codes = new Float32Array(side * side * width);
+  for (let place = 0; place < side * side; place++) {
+    for (const [half, position] of [Math.floor(place / side), place % side].entries()) {
+      for (let i = 0; i < quarter; i++) {
+        const angle = position * 10_000 ** (-i / quarter);
+        const at = place * width + half * 2 * quarter;
+        codes[at + i] = Math.sin(angle);
+        codes[at + quarter + i] = Math.cos(angle);
+      }
+    }
+  }
+  return codes;
 }
 
 /** `[batch, channels, size, size]` to `[batch, patches, channels·patch²]`. */

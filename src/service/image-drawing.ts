@@ -25,6 +25,7 @@ export async function serveDrawings(load: () => Promise<ImageModel>, draw: typeo
     if (message.type === 'cancel') running.get(message.id)?.abort();
     else void answer(message.id, message.drawing);
   });
+  for (const note of model.notes) console.warn(`${model.id}: ${note}`);
   const { width, height, multiple, fixed, defaults } = model;
   send({ type: 'ready', model: { width, height, multiple, fixed, defaults } });
 

@@ -69,6 +69,7 @@ async function draw(words: string[], options: Options): Promise<void> {
   const prompt = words.length > 0 ? words.join(' ') : (await readAll(process.stdin)).trim();
   const format = formatOf(options.output);
   const model = await loadImageFolder(options.model, options);
+  for (const note of model.notes) console.error(`wick: ${note}`);
   const seed = options.seed ?? Math.floor(Math.random() * 2 ** 32);
   const stop = new AbortController();
   process.once('SIGINT', () => stop.abort());

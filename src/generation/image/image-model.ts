@@ -28,6 +28,8 @@ export interface ImageModel {
   fixed: boolean;
   defaults: { num_inference_steps: number; guidance_scale: number };
   schedulerConfig: SchedulerConfig;
+  /** What whoever loads the model should know: where something of its folder is not done as it says. */
+  notes: readonly string[];
   /** Channels of what is denoised, and pixels a side that one of its places stands for. */
   channels: number;
   factor: number;
@@ -126,10 +128,11 @@ export function createImageModel(files: ImageModelFiles): ImageModel {
     throw new Error('The denoiser takes 9 channels: models made for inpainting alone are not read.');
   const factor = decoder ? 2 ** ((vae.block_out_channels?.length ?? 4) - 1) : 1;
   const fixed = typeof declaredHeight === 'number' && typeof declaredWidth === 'number';
-  const [height, width] = sampleSize(denoiserConfig.sample_size, [declaredHeight, declaredWidth], factor);
+  const [height, width] = sampleSize(denoiserConfig.sample_size, [declaredHeight, declaredWidth]);
   const readsGuidance = denoiser.inputs.includes('timestep_cond');
   const scale = vae.scaling_factor ?? 0.18215;
   const shift = vae.shift_factor ?? 0;
+  const { schedulerConfig, notes } = schedulerOf(files.scheduler, denoiserConfig.prediction_type);
   const tokenize = createPromptTokenizer(files.tokenizer, textLength(textEncoder, textConfig));
   return {
     id: files.id,
@@ -138,10 +141,8 @@ export function createImageModel(files: ImageModelFiles): ImageModel {
     multiple: factor * (decoder ? 1 : height),
     fixed,
     defaults: defaultsOf(index, files.scheduler, readsGuidance),
-    schedulerConfig: {
-      ...(denoiserConfig.prediction_type && { prediction_type: denoiserConfig.prediction_type }),
-      ...files.scheduler,
-    } as SchedulerConfig,
+    schedulerConfig,
+    notes,
     channels,
     factor,
     readsGuidance,
@@ -255,6 +256,28 @@ function safetyChecker(
   };
 }
 
+/** Schedulers that many models are published with and that are not built, and what draws with their noise levels instead. */
+const standIns: Readonly<Record<string, string>> = {
+  PNDMScheduler: 'DPMSolverMultistepScheduler',
+  LMSDiscreteScheduler: 'EulerDiscreteScheduler',
+  UniPCMultistepScheduler: 'DPMSolverMultistepScheduler',
+};
+
+function schedulerOf(
+  config: SchedulerConfig,
+  prediction: string | undefined,
+): Pick<ImageModel, 'schedulerConfig' | 'notes'> {
+  const standIn = standIns[config._class_name ?? ''];
+  return {
+    schedulerConfig: {
+      ...(prediction && { prediction_type: prediction }),
+      ...config,
+      ...(standIn && { _class_name: standIn }),
+    } as SchedulerConfig,
+    notes: standIn ? [`${config._class_name} is not built; ${standIn} draws with its noise levels.`] : [],
+  };
+}
+
 /** What a model's makers recommend; told apart by the scheduler where the folder does not say. */
 function defaultsOf(
   index: object,
@@ -275,11 +298,9 @@ function defaultsOf(
 function sampleSize(
   configured: number | number[] | undefined,
   declared: readonly (number | string | undefined)[],
-  factor: number,
 ): [height: number, width: number] {
-  const fallback = factor > 1 ? 64 : 64;
   const [height, width] = Array.isArray(configured) ? configured : [configured, configured];
-  return [numberOr(declared[0], height ?? fallback), numberOr(declared[1], width ?? fallback)];
+  return [numberOr(declared[0], height ?? 64), numberOr(declared[1], width ?? 64)];
 }
 
 const numberOr = (value: number | string | undefined, otherwise: number) =>
