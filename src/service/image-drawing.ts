@@ -15,16 +15,18 @@ export async function serveDrawings(load: () => Promise<ImageModel>, draw: typeo
   const send = (message: FromImageWorker) => port.postMessage(message);
   const running = new Map<number, AbortController>();
   let model: ImageModel;
+  port.on('message', (message: ToImageWorker) => {
+    if (message.type === 'close') process.exit(0);
+    else if (message.type === 'cancel') running.get(message.id)?.abort();
+    else void answer(message.id, message.drawing);
+  });
   try {
     model = await load();
   } catch (error) {
     send({ type: 'failed', message: (error as Error).message });
+    port.unref();
     return;
   }
-  port.on('message', (message: ToImageWorker) => {
-    if (message.type === 'cancel') running.get(message.id)?.abort();
-    else void answer(message.id, message.drawing);
-  });
   for (const note of model.notes) console.warn(`${model.id}: ${note}`);
   const { width, height, multiple, fixed, defaults } = model;
   send({ type: 'ready', model: { width, height, multiple, fixed, defaults } });

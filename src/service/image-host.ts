@@ -4,6 +4,7 @@ import { Worker } from 'node:worker_threads';
 import type { DrawRequest } from '../api/draw.ts';
 import { errorObject } from '../api/errors.ts';
 import { InvalidInputError } from '../generation/parameters.ts';
+import { endThread } from './end-thread.ts';
 import { decodeGiven, type GivenImages } from './image-decode.ts';
 import { failure } from './image-drawing.ts';
 import type { DrawStream, Job } from './image-job.ts';
@@ -135,7 +136,7 @@ export function createImageHost(folder: string, options: ImageHostOptions): Imag
     },
     async close() {
       closed = true;
-      await worker.terminate();
+      await endThread(worker);
     },
   };
 }

@@ -22,7 +22,10 @@ export interface Drawing {
   height: number;
 }
 
-export type ToImageWorker = { type: 'draw'; id: number; drawing: Drawing } | { type: 'cancel'; id: number };
+export type ToImageWorker =
+  | { type: 'draw'; id: number; drawing: Drawing }
+  | { type: 'cancel'; id: number }
+  | { type: 'close' };
 
 /** Of a drawing: progress and previews, and as the last an image, an error or `cancelled`. */
 export type FromImageWorker =

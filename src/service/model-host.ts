@@ -2,6 +2,7 @@
 import { Worker } from 'node:worker_threads';
 import { errorObject } from '../api/errors.ts';
 import type { GenerateRequest, ServiceEvent } from '../api/events.ts';
+import { endThread } from './end-thread.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './worker-messages.ts';
 
 export interface HostOptions extends Omit<WorkerStart, 'folder'> {
@@ -180,7 +181,7 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
     },
     async close() {
       closed = true;
-      await worker.terminate();
+      await endThread(worker);
     },
   };
 }

@@ -6,6 +6,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { errorObject } from '../api/errors.ts';
 import type { ServiceEvent } from '../api/events.ts';
 import { generate } from '../generation/generate.ts';
+import type { TextModel } from '../generation/model.ts';
 import { InvalidInputError } from '../generation/parameters.ts';
 import { loadModelFolder } from './model-folder.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './worker-messages.ts';
@@ -14,32 +15,36 @@ const port = parentPort!;
 const send = (message: FromWorker) => port.postMessage(message);
 const running = new Map<number, AbortController>();
 
+let model: TextModel;
+
+port.on('message', (message: ToWorker) => {
+  if (message.type === 'close') process.exit(0);
+  else if (message.type === 'cancel') running.get(message.id)?.abort();
+  else void answer(message.id, message.request);
+});
 try {
   const { folder, ...options } = workerData as WorkerStart;
-  const model = await loadModelFolder(folder, options);
-  port.on('message', (message: ToWorker) => {
-    if (message.type === 'cancel') running.get(message.id)?.abort();
-    else void answer(message.id, message.request);
-  });
+  model = await loadModelFolder(folder, options);
   send({ type: 'ready' });
-
-  async function answer(
-    id: number,
-    { input, parameters }: Extract<ToWorker, { type: 'generate' }>['request'],
-  ): Promise<void> {
-    const abort = new AbortController();
-    running.set(id, abort);
-    try {
-      for await (const event of generate(model, input, parameters, abort.signal))
-        send({ type: 'event', id, event });
-    } catch (error) {
-      send(abort.signal.aborted ? { type: 'cancelled', id } : { type: 'event', id, event: failure(error) });
-    } finally {
-      running.delete(id);
-    }
-  }
 } catch (error) {
   send({ type: 'failed', message: (error as Error).message });
+  port.unref();
+}
+
+async function answer(
+  id: number,
+  { input, parameters }: Extract<ToWorker, { type: 'generate' }>['request'],
+): Promise<void> {
+  const abort = new AbortController();
+  running.set(id, abort);
+  try {
+    for await (const event of generate(model, input, parameters, abort.signal))
+      send({ type: 'event', id, event });
+  } catch (error) {
+    send(abort.signal.aborted ? { type: 'cancelled', id } : { type: 'event', id, event: failure(error) });
+  } finally {
+    running.delete(id);
+  }
 }
 
 /** What a caller may know of a failure: all of a refused input, nothing of anything else. */

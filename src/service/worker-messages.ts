@@ -12,7 +12,8 @@ export type ToWorker =
       id: number;
       request: Pick<GenerateRequest, 'input' | 'parameters'>;
     }
-  | { type: 'cancel'; id: number };
+  | { type: 'cancel'; id: number }
+  | { type: 'close' };
 
 export type FromWorker =
   | { type: 'ready' }

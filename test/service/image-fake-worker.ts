@@ -14,8 +14,9 @@ const model = {
   height: 64,
   multiple: 8,
   fixed: id.includes('fixed'),
+  notes: [] as string[],
   defaults: { num_inference_steps: 4, guidance_scale: 2 },
-} as ImageModel;
+} as unknown as ImageModel;
 
 async function* draw(_: ImageModel, options: DrawOptions, signal: AbortSignal) {
   const { prompt, seed, width = 64, height = 64, previews = 0, image, mask } = options;

@@ -443,3 +443,9 @@ it('logs how many images were drawn, and never what', () => {
   );
   expect(JSON.stringify(service.log)).not.toContain('slow');
 });
+
+it('ends with a sentence where a model cannot be loaded, also while another is being loaded', async () => {
+  await expect(startDrawService(['draw-broken', free], { texts: [`models/${text}`] })).rejects.toThrow(
+    /draw-broken ended with code 1 before the model was loaded/,
+  );
+});
