@@ -1,6 +1,11 @@
 /** What `wick train` is told: a JSON file, checked field by field. */
 import { z } from 'zod';
-import { type DiffusionConfig, parseDiffusionConfig } from '../architecture/diffusion-config.ts';
+import {
+  type AutoencoderConfig,
+  type DiffusionConfig,
+  parseAutoencoderConfig,
+  parseDiffusionConfig,
+} from '../architecture/diffusion-config.ts';
 import { type GptConfig, parseGptConfig } from '../architecture/gpt-config.ts';
 
 const count = z.number().int().min(1);
@@ -8,9 +13,12 @@ const rate = z.number().min(0).max(10);
 
 /** What every training has. */
 const common = z.strictObject({
-  /** What is learnt: to go on with text, or to draw what a caption says. */
-  task: z.enum(['text', 'text-to-image']).default('text'),
-  /** The model: for text in the form of Hugging Face's config.json; for images, `text_encoder` and `transformer`. */
+  /** What is learnt: to go on with text, to draw what a caption says, or to write images down in latents. */
+  task: z.enum(['text', 'text-to-image', 'image-autoencoder']).default('text'),
+  /**
+   * The model: for text in the form of Hugging Face's config.json; to draw, `text_encoder` and `transformer`; an
+   * autoencoder's config.json.
+   */
   model: z.record(z.string(), z.unknown()),
   /** A folder that `wick prepare` or `wick prepare-images` made. */
   data: z.string().min(1),
@@ -52,6 +60,8 @@ const textConfig = common.extend({
 
 const imageConfig = common.extend({
   task: z.literal('text-to-image'),
+  /** A folder with an autoencoder that was exported; the model then denoises its latents instead of pixels. */
+  autoencoder: z.string().min(1).optional(),
   /** How often a caption is left out, so that the model learns to draw without one: guidance needs both. */
   caption_dropout: z.number().min(0).lt(1).default(0.1),
   /** Noise levels are drawn from sigmoid(N(mean, deviation)) (Esser et al., 2024), 1 being noise alone. */
@@ -66,9 +76,21 @@ const imageConfig = common.extend({
   sample_guidance_scale: z.number().min(0).max(30).default(3),
 });
 
+const autoencoderConfig = common.extend({
+  task: z.literal('image-autoencoder'),
+  /** Validation images that an evaluation reads. */
+  evaluation_images: count.default(64),
+  /** How many are drawn beside what comes back of them, now and then, to be looked at. */
+  sample_images: count.max(256).default(16),
+  sample_every: count.default(500),
+});
+
 export type TextTrainingConfig = Omit<z.infer<typeof textConfig>, 'model'> & { model: GptConfig };
 export type ImageTrainingConfig = Omit<z.infer<typeof imageConfig>, 'model'> & { model: DiffusionConfig };
-export type TrainingConfig = TextTrainingConfig | ImageTrainingConfig;
+export type AutoencoderTrainingConfig = Omit<z.infer<typeof autoencoderConfig>, 'model'> & {
+  model: AutoencoderConfig;
+};
+export type TrainingConfig = TextTrainingConfig | ImageTrainingConfig | AutoencoderTrainingConfig;
 /** What the trainer itself reads, whatever is learnt. */
 export type CommonTrainingConfig = z.infer<typeof common>;
 
@@ -77,8 +99,8 @@ export type CommonTrainingConfig = z.infer<typeof common>;
  * @throws Error that names each wrong field, and what would be right
  */
 export function parseTrainingConfig(json: unknown): TrainingConfig {
-  const isImage = (json as { task?: unknown } | null)?.task === 'text-to-image';
-  const config = isImage ? parseImageConfig(json) : parseTextConfig(json);
+  const task = String((json as { task?: unknown } | null)?.task);
+  const config = Object.hasOwn(parsers, task) ? parsers[task](json) : parseTextConfig(json);
   if (config.warmup_steps >= config.max_steps) {
     throw new Error(`warmup_steps (${config.warmup_steps}) has to be below max_steps (${config.max_steps}).`);
   }
@@ -96,10 +118,16 @@ function parseTextConfig(json: unknown): TextTrainingConfig {
   return { ...data, model };
 }
 
-function parseImageConfig(json: unknown): ImageTrainingConfig {
-  const data = check(imageConfig, json);
-  return { ...data, model: parseDiffusionConfig(data.model) };
-}
+const parsers: Record<string, (json: unknown) => TrainingConfig> = {
+  'text-to-image'(json) {
+    const data = check(imageConfig, json);
+    return { ...data, model: parseDiffusionConfig(data.model) };
+  },
+  'image-autoencoder'(json) {
+    const data = check(autoencoderConfig, json);
+    return { ...data, model: parseAutoencoderConfig(data.model) };
+  },
+};
 
 function check<T>(schema: z.ZodType<T>, json: unknown): T {
   const result = schema.safeParse(json);

@@ -5,15 +5,16 @@ import { TIMESTEPS, transformerInference } from '../architecture/diffusion-trans
 import { countNumbers } from '../architecture/parameters.ts';
 import { textEncoderInference } from '../architecture/text-encoder.ts';
 import { toOnnx } from '../graph/onnx.ts';
+import { autoencoderParts } from './autoencoder-folder.ts';
 import type { ImageTrainingConfig } from './config.ts';
 import { jsonLines, type ModelFiles } from './model-files.ts';
 
 /** What a drawing takes unless it is told otherwise. */
 const defaults = { num_inference_steps: 20, guidance_scale: 3 };
 
-/** model_index.json, scheduler/, tokenizer/, text_encoder/ and transformer/. */
+/** model_index.json, scheduler/, tokenizer/, text_encoder/ and transformer/, and the autoencoder's parts if it has one. */
 export function diffusionFiles(
-  { model, data }: ImageTrainingConfig,
+  { model, data, autoencoder }: ImageTrainingConfig,
   weights: ReadonlyMap<string, Float32Array>,
   steps: string,
 ): ModelFiles {
@@ -27,7 +28,7 @@ export function diffusionFiles(
         num_train_timesteps: TIMESTEPS,
         beta_schedule: 'squaredcos_cap_v2',
         prediction_type: transformer.prediction_type,
-        clip_sample: true,
+        clip_sample: !autoencoder,
         timestep_spacing: 'trailing',
       };
   return {
@@ -39,6 +40,10 @@ export function diffusionFiles(
         text_encoder: ['wick', 'TextEncoder'],
         tokenizer: ['transformers', 'PreTrainedTokenizerFast'],
         transformer: ['wick', transformer._class_name],
+        ...(autoencoder && {
+          vae_encoder: ['diffusers', 'OnnxRuntimeModel'],
+          vae_decoder: ['diffusers', 'OnnxRuntimeModel'],
+        }),
         _wick: defaults,
       }),
       'scheduler/scheduler_config.json': jsonLines(scheduler),
@@ -53,8 +58,9 @@ export function diffusionFiles(
         metadata,
       ),
     },
-    copy: Object.fromEntries(
-      ['tokenizer.json', 'tokenizer_config.json'].map((name) => [`tokenizer/${name}`, join(data, name)]),
-    ),
+    copy: Object.fromEntries([
+      ...['tokenizer.json', 'tokenizer_config.json'].map((name) => [`tokenizer/${name}`, join(data, name)]),
+      ...(autoencoder ? autoencoderParts.map((part) => [part, join(autoencoder, part)]) : []),
+    ]),
   };
 }

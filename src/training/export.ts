@@ -12,9 +12,11 @@ import {
 import { dirname, join } from 'node:path';
 import { latestCheckpoint, loadCheckpoint } from './checkpoint.ts';
 import type { TrainingConfig } from './config.ts';
+import { autoencoderFiles } from './export-autoencoder.ts';
 import { diffusionFiles } from './export-diffusion.ts';
 import { gptFiles } from './export-gpt.ts';
 import { averageOf } from './graphs.ts';
+import type { ModelFiles } from './model-files.ts';
 
 export interface ExportResult {
   folder: string;
@@ -26,13 +28,13 @@ export interface ExportResult {
 
 /**
  * Writes a model's configuration, tokenizer and graphs into `folder`: Hugging Face's layout for text, a diffusers
- * pipeline's for images. Where the run keeps running averages of the weights, these are what is written. Other files
+ * pipeline's, or its parts, for images. Where the run keeps running averages of the weights, these are what is written. Other files
  * there (a card, say) stay.
  *
  * @param source a run's folder (its newest checkpoint is taken) or a checkpoint file
  * @throws Error where there is no checkpoint, or the prepared data that the run names lacks its tokenizer
  */
-export function exportModel(source: string, folder: string): ExportResult {
+export async function exportModel(source: string, folder: string): Promise<ExportResult> {
   const checkpoint = existsSync(source) && statSync(source).isDirectory() ? latestCheckpoint(source) : source;
   if (!checkpoint)
     throw new Error(`${source} holds no checkpoint: a run writes one as checkpoint-0000000.safetensors.`);
@@ -42,10 +44,7 @@ export function exportModel(source: string, folder: string): ExportResult {
     [...tensors].map(([name, { data }]) => [name, tensors.get(averageOf(name))?.data ?? data]),
   );
   const steps = String(step);
-  const files =
-    training.task === 'text-to-image'
-      ? diffusionFiles(training, weights, steps)
-      : gptFiles(training, weights, steps);
+  const files = await filesOf(training, weights, steps);
   for (const from of Object.values(files.copy)) {
     if (!existsSync(from))
       throw new Error(
@@ -70,6 +69,16 @@ export function exportModel(source: string, folder: string): ExportResult {
       bytes: statSync(join(folder, name)).size,
     })),
   };
+}
+
+function filesOf(
+  training: TrainingConfig,
+  weights: ReadonlyMap<string, Float32Array>,
+  steps: string,
+): ModelFiles | Promise<ModelFiles> {
+  if (training.task === 'text-to-image') return diffusionFiles(training, weights, steps);
+  if (training.task === 'image-autoencoder') return autoencoderFiles(training, weights, steps);
+  return gptFiles(training, weights, steps);
 }
 
 /** A configuration file as it is written in a run's folder. */

@@ -1,12 +1,14 @@
 /** Learning to draw what a caption says: images are noised to a random level, and the model is asked to see through. */
-import { diffusionLoss, diffusionParameters, type Shares, sharesAt } from '../architecture/diffusion-loss.ts';
+import { diffusionLoss, diffusionParameters, sharesAt } from '../architecture/diffusion-loss.ts';
 import { TIMESTEPS } from '../architecture/diffusion-transformer.ts';
 import { countNumbers } from '../architecture/parameters.ts';
 import { captionEncoder } from '../data/images/caption-tokenizer.ts';
 import { type ImageSplit, openImageDataset } from '../data/images/image-shards.ts';
 import { createRandom, mix, normal } from '../data/random.ts';
+import { openAutoencoder } from './autoencoder-folder.ts';
 import type { ImageTrainingConfig } from './config.ts';
-import { type InferenceSession, Tensor } from './runtime.ts';
+import { type ImageSource, latentSource, pixelSource, stack } from './image-source.ts';
+import { type InferenceSession, type RuntimeOptions, Tensor } from './runtime.ts';
 import { sampleGrid } from './sample-grid.ts';
 import type { Feeds, TrainingTask } from './task.ts';
 
@@ -17,14 +19,16 @@ const LEVELS = 8;
  * Opens the data and describes the task.
  * @throws Error where data and configuration do not fit
  */
-export function imageTask(config: ImageTrainingConfig): TrainingTask {
+export async function imageTask(config: ImageTrainingConfig, options: RuntimeOptions): Promise<TrainingTask> {
   const { model, batch_size: batch } = config;
   const { text_encoder, transformer } = model;
   const dataset = openImageDataset(config.data);
   const { size, vocab_size, context_length } = dataset.manifest;
+  const autoencoder = config.autoencoder && (await openAutoencoder(config.autoencoder, options));
+  const [side, channels] = autoencoder ? [autoencoder.side, autoencoder.config.latent_channels] : [size, 3];
   const fits: [string, number, string, number][] = [
-    ['size', size, 'transformer.sample_size', transformer.sample_size],
-    ['channels', 3, 'transformer.in_channels', transformer.in_channels],
+    ['size', side, 'transformer.sample_size', transformer.sample_size],
+    ['channels', channels, 'transformer.in_channels', transformer.in_channels],
     ['vocab_size', vocab_size, 'text_encoder.vocab_size', text_encoder.vocab_size],
     [
       'context_length',
@@ -39,11 +43,20 @@ export function imageTask(config: ImageTrainingConfig): TrainingTask {
         `The data in ${config.data} has ${has} ${a}, the model's ${field} is ${b}: make them equal.`,
       );
   }
+  if (autoencoder && autoencoder.config.sample_size !== size) {
+    throw new Error(
+      `The data in ${config.data} has size ${size}, the autoencoder's sample_size is ${autoencoder.config.sample_size}.`,
+    );
+  }
+  const sourceOf = (split: ImageSplit) =>
+    autoencoder ? latentSource(split, autoencoder) : pixelSource(split, size);
   const encode = captionEncoder(dataset, context_length);
   const train = dataset.split('train');
   const validation = dataset.split('validation');
   // Without images held out, the loss is measured on those that are learnt from; the metrics then tell no more.
-  const held = validationBatches(validation.records.length >= batch ? validation : train, config, encode);
+  const shown = validation.records.length >= batch ? validation : train;
+  const source = await sourceOf(train);
+  const held = validationBatches(shown, shown === train ? source : await sourceOf(shown), config, encode);
   const parameters = diffusionParameters(model);
   return {
     parameters,
@@ -56,13 +69,16 @@ export function imageTask(config: ImageTrainingConfig): TrainingTask {
     unitsPerExample: 1,
     flopsPerUnit: flopsPerImage(config),
     bound: ['caption_dropout', 'noise_level'],
-    fingerprint: dataset.fingerprint,
-    batch: batches(train, config, encode),
+    fingerprint: dataset.fingerprint + (autoencoder ? autoencoder.fingerprint : ''),
+    batch: batches(train, source, config, encode),
     evaluate: (session, parameters) => evaluate(session, parameters, held),
     lossName: 'Loss (mean squared error)',
     samples:
       config.sample_prompts.length > 0
-        ? { every: config.sample_every, prepare: (options) => sampleGrid(config, encode, options) }
+        ? {
+            every: config.sample_every,
+            prepare: (options) => sampleGrid(config, encode, autoencoder || undefined, options),
+          }
         : undefined,
   };
 }
@@ -79,7 +95,7 @@ function flopsPerImage({ model: { text_encoder, transformer } }: ImageTrainingCo
 }
 
 interface Example {
-  image: Uint8Array;
+  image: Float32Array;
   caption: BigInt64Array;
   timestep: number;
 }
@@ -87,6 +103,7 @@ interface Example {
 /** Images drawn by their weights, each with one of its captions or none, a noise level and noise of its own. */
 function batches(
   split: ImageSplit,
+  source: ImageSource,
   config: ImageTrainingConfig,
   encode: (caption: string) => BigInt64Array,
 ): (first: number) => Feeds {
@@ -101,7 +118,7 @@ function batches(
       const dropped = random() < caption_dropout;
       const level = 1 / (1 + Math.exp(-(noise_level.mean + noise_level.deviation * normal(random))));
       return {
-        image: split.pixels(index),
+        image: source.values(index),
         caption: encode(dropped ? '' : caption),
         timestep: level * TIMESTEPS,
       };
@@ -132,18 +149,13 @@ function feeds(examples: readonly Example[], { model }: ImageTrainingConfig, ran
   const { in_channels, sample_size, prediction_type } = model.transformer;
   const batch = examples.length;
   const length = in_channels * sample_size ** 2;
-  const image = new Float32Array(batch * length);
   const noise = Float32Array.from({ length: batch * length }, () => normal(random));
-  const shares: Shares[] = [];
-  for (const [row, example] of examples.entries()) {
-    for (let i = 0; i < length; i++) image[row * length + i] = example.image[i] / 127.5 - 1;
-    shares.push(sharesAt(prediction_type, example.timestep));
-  }
+  const shares = examples.map(({ timestep }) => sharesAt(prediction_type, timestep));
   const perImage = (values: number[]) => new Tensor('float32', Float32Array.from(values), [batch]);
   const shape = [batch, in_channels, sample_size, sample_size];
   const captions = new BigInt64Array(examples.flatMap(({ caption }) => [...caption]));
   return {
-    image: new Tensor('float32', image, shape),
+    image: new Tensor('float32', stack(examples.map(({ image }) => image)), shape),
     noise: new Tensor('float32', noise, shape),
     timestep: perImage(examples.map(({ timestep }) => timestep)),
     image_share: perImage(shares.map(({ image }) => image)),
@@ -155,6 +167,7 @@ function feeds(examples: readonly Example[], { model }: ImageTrainingConfig, ran
 /** Fixed images with fixed noise, spread over all levels evenly. */
 function validationBatches(
   split: ImageSplit,
+  source: ImageSource,
   config: ImageTrainingConfig,
   encode: (caption: string) => BigInt64Array,
 ): Feeds[] {
@@ -164,7 +177,7 @@ function validationBatches(
     const examples = Array.from({ length: batch }, (_, i): Example => {
       const index = (part * batch + i) % split.records.length;
       return {
-        image: split.pixels(index),
+        image: source.values(index),
         caption: encode(split.records[index].captions[0]),
         timestep: (((i % LEVELS) + 0.5) / LEVELS) * TIMESTEPS,
       };

@@ -1,6 +1,8 @@
 /** Configurations to tasks. */
+import { autoencoderTask } from './autoencoder-task.ts';
 import type { TrainingConfig } from './config.ts';
 import { imageTask } from './image-task.ts';
+import type { RuntimeOptions } from './runtime.ts';
 import type { TrainingTask } from './task.ts';
 import { textTask } from './text-task.ts';
 
@@ -8,6 +10,7 @@ import { textTask } from './text-task.ts';
  * The task that a configuration describes, its data opened.
  * @throws Error where data and configuration do not fit
  */
-export function taskOf(config: TrainingConfig): TrainingTask {
-  return config.task === 'text-to-image' ? imageTask(config) : textTask(config);
+export async function taskOf(config: TrainingConfig, options: RuntimeOptions): Promise<TrainingTask> {
+  if (config.task === 'text-to-image') return imageTask(config, options);
+  return config.task === 'image-autoencoder' ? autoencoderTask(config) : textTask(config);
 }

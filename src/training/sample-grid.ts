@@ -1,7 +1,5 @@
 /** Pictures drawn while training, a grid of all prompts: what numbers do not tell. */
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import sharp from 'sharp';
 import type { PredictionType } from '../architecture/diffusion-config.ts';
 import { diffusionParameters, prefixes, type Shares, sharesAt } from '../architecture/diffusion-loss.ts';
 import { denoise, TIMESTEPS } from '../architecture/diffusion-transformer.ts';
@@ -10,7 +8,9 @@ import { encodeText } from '../architecture/text-encoder.ts';
 import { createRandom, normal } from '../data/random.ts';
 import { Graph } from '../graph/graph.ts';
 import { toOnnx } from '../graph/onnx.ts';
+import type { Autoencoder } from './autoencoder-folder.ts';
 import type { ImageTrainingConfig } from './config.ts';
+import { gridName, writeGrid } from './image-grid.ts';
 import { createSession, type RuntimeOptions, Tensor } from './runtime.ts';
 import type { Feeds } from './task.ts';
 
@@ -20,6 +20,7 @@ const STEPS = 16;
 export async function sampleGrid(
   config: ImageTrainingConfig,
   encode: (caption: string) => BigInt64Array,
+  autoencoder: Autoencoder | undefined,
   options: RuntimeOptions,
 ): Promise<(parameters: Feeds, step: number) => Promise<string>> {
   const { sample_prompts: prompts, model, sample_guidance_scale: guidance } = config;
@@ -60,7 +61,10 @@ export async function sampleGrid(
         sharesAt(prediction_type, levels[i + 1]),
       );
     }
-    return await drawGrid(sample, prompts.length, size, join(config.out, 'samples'), step);
+    const images = autoencoder ? await autoencoder.decode(sample, prompts.length) : sample;
+    const path = join(config.out, gridName(step));
+    await writeGrid(path, images, autoencoder?.config.sample_size ?? size);
+    return path;
   };
 }
 
@@ -100,40 +104,4 @@ function advance(
     out[i] = next.image * image + next.noise * noise;
   }
   return out;
-}
-
-/** Scales pixels up without smoothing: what is there is what is seen. */
-const ZOOM = 2;
-
-async function drawGrid(
-  sample: Float32Array,
-  count: number,
-  size: number,
-  folder: string,
-  step: number,
-): Promise<string> {
-  const columns = Math.ceil(Math.sqrt(count));
-  const rows = Math.ceil(count / columns);
-  const pixels = new Uint8Array(3 * columns * rows * size * size).fill(255);
-  const plane = size * size;
-  for (let i = 0; i < count; i++) {
-    const [left, top] = [(i % columns) * size, Math.floor(i / columns) * size];
-    for (let y = 0; y < size; y++) {
-      for (let x = 0; x < size; x++) {
-        for (let c = 0; c < 3; c++) {
-          const value = (sample[(3 * i + c) * plane + y * size + x] + 1) * 127.5;
-          pixels[3 * ((top + y) * columns * size + left + x) + c] = Math.round(
-            Math.min(255, Math.max(0, value)),
-          );
-        }
-      }
-    }
-  }
-  mkdirSync(folder, { recursive: true });
-  const path = join(folder, `step-${String(step).padStart(7, '0')}.png`);
-  await sharp(pixels, { raw: { width: columns * size, height: rows * size, channels: 3 } })
-    .resize(columns * size * ZOOM, undefined, { kernel: 'nearest' })
-    .png()
-    .toFile(path);
-  return path;
 }

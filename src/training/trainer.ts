@@ -58,7 +58,7 @@ export interface TrainingOptions extends RuntimeOptions {
 export async function train(json: unknown, options: TrainingOptions = {}): Promise<TrainingResult> {
   const config = parseTrainingConfig(json);
   const { onNote = () => {} } = options;
-  const task = taskOf(config);
+  const task = await taskOf(config, options);
   mkdirSync(config.out, { recursive: true });
 
   const from = options.resume ?? latestCheckpoint(config.out);

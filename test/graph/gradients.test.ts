@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { createRandom } from '../../src/data/random.ts';
 import { gradients } from '../../src/graph/autodiff.ts';
 import { Graph, type Operator, type Value } from '../../src/graph/graph.ts';
+import { conv } from '../../src/graph/operators/convolution.ts';
 import * as elementwise from '../../src/graph/operators/elementwise.ts';
 import * as indexing from '../../src/graph/operators/indexing.ts';
 import * as layout from '../../src/graph/operators/layout.ts';
@@ -429,5 +430,38 @@ describe('what cannot be differentiated', () => {
     expect(() => gradients(loss, [y])).toThrow(/does not depend on "y"/);
     expect(() => gradients(loss, [input(new Graph(), 'z', [2])])).toThrow(/another graph/);
     expect(() => add(x, input(new Graph(), 'z', [2]))).toThrow(/another graph/);
+  });
+});
+
+describe('convolution', () => {
+  const kernels = fc.record({
+    batch: dim,
+    channels: dim,
+    out: dim,
+    kernel: fc.constantFrom(1, 2, 3, 5),
+    height: fc.integer({ min: 5, max: 8 }),
+    width: fc.integer({ min: 5, max: 8 }),
+    padding: fc.integer({ min: 0, max: 2 }),
+  });
+  it('of any shape, with and without zeros around', async () => {
+    await fc.assert(
+      fc.asyncProperty(kernels, fc.integer(), async (c, seed) => {
+        const shapes = [
+          [c.batch, c.channels, c.height, c.width],
+          [c.out, c.channels, c.kernel, c.kernel],
+        ];
+        const padding = Math.min(c.padding, c.kernel - 1);
+        await check({ shapes, build: ([x, weight]) => conv(x, weight, padding) }, seed);
+      }),
+      runs,
+    );
+  });
+
+  it('says that strides have no gradient', () => {
+    const graph = new Graph();
+    const x = input(graph, 'x', [1, 1, 4, 4]);
+    const weight = input(graph, 'weight', [1, 1, 2, 2]);
+    const loss = reduceSum(conv(x, weight, 0, 2), undefined, false);
+    expect(() => gradients(loss, [weight])).toThrow(/stride of 1/);
   });
 });

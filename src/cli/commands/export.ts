@@ -11,8 +11,8 @@ export function exportCommand(): Command {
     .argument('<source>', "a run's folder, or one of its checkpoints")
     .requiredOption('--out <dir>', 'the model folder')
     .option('--json', 'print the result as one line of JSON')
-    .action((source: string, options: { out: string; json?: boolean }) => {
-      const result = exportModel(source, options.out);
+    .action(async (source: string, options: { out: string; json?: boolean }) => {
+      const result = await exportModel(source, options.out);
       if (options.json) return printJson(result);
       console.log(
         `${result.folder}: ${formatCount(result.parameters)} parameters after ${formatCount(result.steps)} steps`,

@@ -1,8 +1,10 @@
 /** Convolution of images, and its gradient. */
 import { type Attributes, ints, numbersOf, type Operator, type Value } from '../graph.ts';
-import { type Dim, formatShape } from '../shape.ts';
+import { type Dim, formatShape, type Shape } from '../shape.ts';
 import { gather } from './indexing.ts';
-import { reshape, transpose } from './layout.ts';
+import { concat, expandTo, reshape, slice, transpose } from './layout.ts';
+import { matmul } from './matmul.ts';
+import { reduceSum } from './reduction.ts';
 
 const strideOf = (attributes: Attributes) => numbersOf(attributes, 'strides')[0] ?? 1;
 
@@ -51,12 +53,38 @@ const convOperator: Operator = {
     const reversed = x.graph.list(Array.from({ length: places }, (_, i) => places - 1 - i));
     const turned = reshape(gather(reshape(weight, [out, channels, places]), reversed, 2), weight.shape);
     const dx = conv(g, transpose(turned, [1, 0, 2, 3]), kernel - 1 - pads[0]);
-    // To the kernel: image and gradient convolved over all places, with the batch in the place of the channels.
-    const swap = [1, 0, 2, 3];
-    const dw = conv(transpose(x, swap), transpose(g, swap), pads[0]);
-    return [dx, transpose(dw, swap)];
+    return [dx, kernelGradient(padded(x, pads[0]), g, kernel)];
   },
 };
+
+/**
+ * Each place of the kernel sees the image moved by as much: a product of matrices over all places of the image, which
+ * is several times faster than the convolution with a kernel as large as the image that it also is.
+ */
+function kernelGradient(x: Value, g: Value, kernel: number): Value {
+  const [batch, out, height, width] = g.shape;
+  const channels = x.shape[1];
+  const places = [Number(height) * Number(width)];
+  const rows = reshape(g, [batch, out, ...places]);
+  const moved = Array.from({ length: kernel * kernel }, (_, place) => {
+    const [down, right] = [Math.floor(place / kernel), place % kernel];
+    const seen = slice(slice(x, down, down + Number(height), 2), right, right + Number(width), 3);
+    const product = matmul(rows, reshape(seen, [batch, channels, ...places]), { transB: true });
+    return reshape(reduceSum(product, [0], false), [out, channels, 1]);
+  });
+  return reshape(concat(moved, 2), [out, channels, kernel, kernel]);
+}
+
+/** An image with zeros around it. */
+function padded(x: Value, padding: number): Value {
+  if (padding === 0) return x;
+  const zeros = (shape: Shape) => expandTo(x.graph.scalar(0, x.dtype), shape);
+  const [batch, channels, height] = x.shape;
+  const beside = zeros([batch, channels, height, padding]);
+  const wide = concat([beside, x, beside], 3);
+  const above = zeros([batch, channels, padding, wide.shape[3]]);
+  return concat([above, wide, above], 2);
+}
 
 /**
  * The convolution of `[batch, channels, height, width]` with a square kernel `[out, channels, k, k]`, zeros around.
