@@ -99,7 +99,14 @@ export function createService({
     const texts = [...models.keys()].map((id) => ({ ...entry(id), kind: 'text' }));
     const images = [...imageModels].map(([id, host], index) => {
       const { width, height } = host.info() ?? {};
-      return { ...entry(id), kind: 'image', size: [width, height], ...(index === 0 && { default: true }) };
+      const { version } = host;
+      return {
+        ...entry(id),
+        kind: 'image',
+        size: [width, height],
+        version,
+        ...(index === 0 && { default: true }),
+      };
     });
     return c.json({ object: 'list', data: [...texts, ...images] });
   });

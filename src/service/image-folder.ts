@@ -1,6 +1,7 @@
 /** Text-to-image models from diffusers folders on disk, run by onnxruntime-node. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { createHash } from 'node:crypto';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
+import { basename, join, relative, resolve } from 'node:path';
 import type * as Ort from 'onnxruntime-node';
 import { createImageModel, type ImageModel } from '../generation/image/image-model.ts';
 import type { TokenizerFiles } from '../generation/image/prompt-tokenizer.ts';
@@ -75,6 +76,35 @@ export async function loadImageFolder(
     },
     Tensor: ort.Tensor,
   });
+}
+
+/** Bytes that are read of the beginning of a graph and of its end, to tell it from another. */
+const GLIMPSE = 65_536;
+
+/**
+ * A short hash of a model's folder, the same on every machine: of each file, which may be
+ * gigabytes, its name, its size and a glimpse of both ends.
+ */
+export function folderVersion(folder: string): string {
+  const hash = createHash('sha256');
+  const names = readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && /\.(json|txt|onnx|onnx_data|data|pb)$/.test(entry.name))
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort();
+  for (const name of names) {
+    const { size } = statSync(name);
+    hash.update(`${relative(folder, name)}\n${size}\n`);
+    const descriptor = openSync(name, 'r');
+    try {
+      for (const at of [0, Math.max(GLIMPSE, size - GLIMPSE)]) {
+        const bytes = Buffer.alloc(Math.max(0, Math.min(GLIMPSE, size - at)));
+        hash.update(bytes.subarray(0, readSync(descriptor, bytes, 0, bytes.length, at)));
+      }
+    } finally {
+      closeSync(descriptor);
+    }
+  }
+  return hash.digest('hex').slice(0, 16);
 }
 
 /** The image models in a folder: the folder itself, or those below it, with a model_index.json. */

@@ -7,6 +7,7 @@ import { InvalidInputError } from '../generation/parameters.ts';
 import { endThread } from './end-thread.ts';
 import { decodeGiven, type GivenImages } from './image-decode.ts';
 import { failure } from './image-drawing.ts';
+import { folderVersion } from './image-folder.ts';
 import type { DrawStream, Job } from './image-job.ts';
 import type {
   Drawing,
@@ -29,6 +30,8 @@ export interface ImageHostOptions extends Omit<ImageWorkerStart, 'folder'> {
 export interface ImageHost {
   /** Resolves when the model can draw. Rejects if it cannot be loaded. */
   ready: Promise<ImageModelInfo>;
+  /** Changes with the model's files: the same seed then gives another image. */
+  version: string;
   /** What is known of the model; absent until it is ready. */
   info(): ImageModelInfo | undefined;
   load(): { running: number; queued: number; seconds_per_image: number };
@@ -122,6 +125,7 @@ export function createImageHost(folder: string, options: ImageHostOptions): Imag
 
   return {
     ready: ready.promise,
+    version: folderVersion(folder),
     info: () => info,
     load: queue.load,
     admit(request) {

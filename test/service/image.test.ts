@@ -242,7 +242,10 @@ describe('models', () => {
     const { data } = (await (await service.ask('GET', '/v1/models')).json()) as { data: object[] };
     expect(data).toEqual([
       expect.objectContaining({ id: text, kind: 'text' }),
-      expect.objectContaining({ id: model, kind: 'image', size: [64, 64], default: true }),
+      expect.objectContaining({
+        ...{ id: model, kind: 'image', size: [64, 64], default: true },
+        version: expect.stringMatching(/^[0-9a-f]{16}$/),
+      }),
       expect.objectContaining({ id: free, kind: 'image', size: [64, 64] }),
     ]);
     expect(data[2]).not.toHaveProperty('default');

@@ -3,17 +3,21 @@ import { basename, join } from 'node:path';
 import { Command } from 'commander';
 import { countParameters } from '../../architecture/gpt.ts';
 import { parseGptConfig } from '../../architecture/gpt-config.ts';
+import { findImageFolders } from '../../service/image-folder.ts';
 import { findModelFolders } from '../../service/model-folder.ts';
 import { formatBytes, formatCount, printJson } from '../output.ts';
 
 interface ModelInfo {
   id: string;
+  kind: 'text' | 'image';
   folder: string;
   architecture: string;
   /** Known for the architectures that wick builds itself. */
-  parameters: number | undefined;
-  vocabulary: number | undefined;
-  context: number | undefined;
+  parameters?: number | undefined;
+  vocabulary?: number | undefined;
+  context?: number | undefined;
+  /** Pixels a side of the images that are drawn. */
+  size?: number;
   /** With the weights that a graph keeps in files of their own (`model.onnx_data`). */
   graphs: { name: string; bytes: number }[];
 }
@@ -32,15 +36,19 @@ export function modelsCommand(): Command {
     .option('--models <dirs...>', 'model folders, or folders of them', ['models'])
     .option('--json', 'print them as one line of JSON')
     .action(({ models, json }: { models: string[]; json?: boolean }) => {
-      const list = models.flatMap(findModelFolders).map(describe);
+      const list = [
+        ...models.flatMap(findModelFolders).map(describe),
+        ...models.flatMap(findImageFolders).map(describeImages),
+      ];
       if (json) return printJson({ models: list });
       if (list.length === 0) console.log(`No model is in ${models.join(', ')}.`);
-      for (const { id, architecture, parameters, vocabulary, context, graphs } of list) {
+      for (const { id, architecture, parameters, vocabulary, context, size, graphs } of list) {
         const figures = [
           architecture,
           parameters && `${formatCount(parameters)} parameters`,
           vocabulary && `${formatCount(vocabulary)} tokens of vocabulary`,
           context && `${context} of context`,
+          size && `draws ${size}x${size}`,
         ];
         console.log(`${id}  ${figures.filter(Boolean).join(', ')}`);
         for (const { name, bytes } of graphs) console.log(`  ${name}  ${formatBytes(bytes)}`);
@@ -50,23 +58,51 @@ export function modelsCommand(): Command {
 
 function describe(folder: string): ModelInfo {
   const config = readConfig(join(folder, 'config.json'));
-  const onnx = join(folder, 'onnx');
-  const files = existsSync(onnx) ? readdirSync(onnx).sort() : [];
-  const bytesOf = (graph: string) =>
-    files
-      .filter((file) => file === graph || file.startsWith(`${graph}_data`))
-      .reduce((sum, file) => sum + statSync(join(onnx, file)).size, 0);
   return {
     id: basename(folder),
+    kind: 'text',
     folder,
     architecture: config.architectures?.[0] ?? 'unknown',
     parameters: parametersOf(config),
     vocabulary: config.vocab_size,
     context: config.max_position_embeddings ?? config.n_positions,
-    graphs: files
-      .filter((file) => file.endsWith('.onnx'))
-      .map((file) => ({ name: `onnx/${file}`, bytes: bytesOf(file) })),
+    graphs: graphsIn(join(folder, 'onnx')).map(({ name, bytes }) => ({ name: `onnx/${name}`, bytes })),
   };
+}
+
+/** A diffusers folder: a graph in each of its parts. */
+function describeImages(folder: string): ModelInfo {
+  const index = readConfig(join(folder, 'model_index.json')) as { _class_name?: string };
+  const parts = readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name)
+    .sort();
+  const sizeOf = (part: string): number | undefined => {
+    const path = join(folder, part, 'config.json');
+    const { sample_size } = existsSync(path) ? (readConfig(path) as { sample_size?: unknown }) : {};
+    return typeof sample_size === 'number' ? sample_size : undefined;
+  };
+  return {
+    id: basename(folder),
+    kind: 'image',
+    folder,
+    architecture: index._class_name ?? 'unknown',
+    // Of latent diffusion the autoencoder knows how large an image is.
+    size: sizeOf('vae_decoder') ?? sizeOf('transformer'),
+    graphs: parts.flatMap((part) =>
+      graphsIn(join(folder, part)).map(({ name, bytes }) => ({ name: `${part}/${name}`, bytes })),
+    ),
+  };
+}
+
+/** The graphs in a folder, each with the weights that it keeps in files of their own. */
+function graphsIn(folder: string): { name: string; bytes: number }[] {
+  const files = existsSync(folder) ? readdirSync(folder).sort() : [];
+  const bytesOf = (graph: string) =>
+    files
+      .filter((file) => file === graph || file.startsWith(`${graph}_data`))
+      .reduce((sum, file) => sum + statSync(join(folder, file)).size, 0);
+  return files.filter((file) => file.endsWith('.onnx')).map((name) => ({ name, bytes: bytesOf(name) }));
 }
 
 function readConfig(path: string): Config {

@@ -71,9 +71,10 @@ export function serveCommand(): Command {
     });
 }
 
-function logLine({ method, path, status, ms, model, tokens }: LogEntry): string {
+function logLine({ method, path, status, ms, model, tokens, images }: LogEntry): string {
   const rate = tokens && ms > 0 ? `${tokens} tokens, ${((tokens / ms) * 1000).toFixed(0)} tokens/s` : '';
-  return [method, path, status, `${ms} ms`, model, rate].filter(Boolean).join(' ');
+  const drawn = images !== undefined && `${images} ${images === 1 ? 'image' : 'images'}`;
+  return [method, path, status, `${ms} ms`, model, rate, drawn].filter(Boolean).join(' ');
 }
 
 const whole = (min: number, max: number) => (value: string) => {

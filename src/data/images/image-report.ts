@@ -51,6 +51,15 @@ export function createImageReport(options: PrepareImagesOptions) {
       characters += record.captions.reduce((sum, caption) => sum + caption.length, 0);
       sheets[split].add(pixels, record.captions[Math.floor(record.captions.length / 2)]);
     },
+    /** Why nothing is left, in a sentence or two. */
+    nothingLeft(): string {
+      const reasons = [...dropped].map(([reason, { count }]) => `${count} ${reason}`).join(', ');
+      const [first] = problems;
+      return [
+        `No image is left to learn from, of ${read} read${reasons && `: ${reasons}`}.`,
+        ...(first ? [`The first problem: ${first.source}: ${first.detail}`] : []),
+      ].join(' ');
+    },
     /** Writes report.json and report.html. */
     async finish({ splits, vocab_size }: ImageManifest, folder: string): Promise<ImageReport> {
       const { sources, background, minSide, validation, recolour, seed } = options;

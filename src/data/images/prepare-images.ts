@@ -96,8 +96,7 @@ export async function prepareImages(options: PrepareImagesOptions): Promise<Imag
         if (varied.captions.length > 0) add('train', recolour(rgba, colour.lab, name), varied);
       }
     }
-    if (records.train.length === 0)
-      throw new Error('No image is left to learn from; what was wrong with each is told above.');
+    if (records.train.length === 0) throw new Error(report.nothingLeft());
     balance(records.train);
     const tokenizer = await trainCaptionTokenizer(
       records.train.flatMap(({ captions }) => captions),
