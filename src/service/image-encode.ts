@@ -28,10 +28,18 @@ export async function encodeImage(
   { format, quality, fast = false, origin, settings, ...size }: EncodeOptions,
 ): Promise<Buffer> {
   const resized = resize(sharp(data, { raw: { width, height, channels: 3 } }), { width, height }, size);
-  const file = await encoders[format](resized, quality, fast).withXmp(xmpPacket(origin)).toBuffer();
+  const file = await asFile(resized, { format, quality, fast, origin });
   return format === 'png' && settings
     ? withPngText(file, 'parameters', parametersText(origin, settings, size))
     : file;
+}
+
+/** Encodes a picture that is ready, with its origin in it. */
+export function asFile(
+  picture: Sharp,
+  { format, quality, fast = false, origin }: Pick<EncodeOptions, 'format' | 'quality' | 'fast' | 'origin'>,
+): Promise<Buffer> {
+  return encoders[format](picture, quality, fast).withXmp(xmpPacket(origin)).toBuffer();
 }
 
 /** The size of a preview of an image: its shape, and few pixels. */

@@ -63,6 +63,27 @@ it('draws a file, the same for the same seed, and says how', async () => {
   expect(readFileSync(path('c-2.png')).equals(readFileSync(path('c.png')))).toBe(false);
 });
 
+it('draws each line of a file into one picture', async () => {
+  writeFileSync(path('prompts.txt'), 'red square\n\n  red triangle blue triangle <&  \n');
+  const sheet = ['--sheet', path('prompts.txt'), '-n', '2', '--steps', '1', '--seed', '1'];
+  const { code, stdout } = await run([
+    'draw',
+    '--model',
+    model,
+    ...sheet,
+    '-o',
+    path('sheet.webp'),
+    '--json',
+  ]);
+  expect(code).toBe(0);
+  const { prompts, images } = JSON.parse(stdout);
+  expect(prompts).toEqual(['red square', 'red triangle blue triangle <&']);
+  expect(images).toMatchObject([{ seed: 1 }, { seed: 2 }, { seed: 1, prompt: prompts[1] }, { seed: 2 }]);
+  const metadata = await sharp(path('sheet.webp')).metadata();
+  expect(metadata).toMatchObject({ format: 'webp', width: 10 + 4 * 138 });
+  expect(metadata.xmpAsString).toContain('trainedAlgorithmicMedia');
+});
+
 it('begins from an image, keeps what the mask keeps, and reads its prompt from stdin', async () => {
   const image = join(images, 'blue-square.png');
   await sharp({ create: { width: 64, height: 64, channels: 3, background: 'black' } })
@@ -97,6 +118,8 @@ it.each([
   [['draw', 'x', '--model', 'MODEL', '--scheduler', 'magic'], 2, /Allowed choices/],
   [['draw', 'x', '--model', 'MODEL', '--guidance', 'much'], 2, /It is a number/],
   [['draw', 'x', '--model', 'MODEL', '--strength', '2', '--image', 'IMAGE'], 1, /strength/],
+  [['draw', 'x', '--model', 'MODEL', '--sheet', 'TEXT'], 1, /others are not taken beside it/],
+  [['draw', '--model', 'MODEL', '--sheet', 'nowhere.txt'], 1, /nowhere\.txt/],
   [['draw', 'x', '--model', 'MODEL', '--mask', 'IMAGE'], 1, /--mask lies on an image/],
   [['draw', 'x', '--model', 'MODEL', '--image', 'TEXT'], 1, /The image is not a PNG, JPEG/],
   [['draw', 'x', '--model', 'MODEL', '--image', 'nowhere.png'], 1, /nowhere\.png/],

@@ -5,10 +5,11 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { type ImageFormat, imageFormats, schedulerNames } from '../../api/draw.ts';
 import { type DrawOptions, drawImage } from '../../generation/image/pipeline.ts';
 import { decodeGiven, type GivenImages, type Size } from '../../service/image-decode.ts';
-import { encodeImage } from '../../service/image-encode.ts';
+import { asFile, encodeImage } from '../../service/image-encode.ts';
 import { loadImageFolder } from '../../service/image-folder.ts';
 import { sizeToDraw, sizeToSend } from '../../service/image-size.ts';
 import { type Provider, providers } from '../../service/runtime.ts';
+import { contactSheet, type SheetEntry } from '../contact-sheet.ts';
 import { printJson } from '../output.ts';
 import { createProgress } from '../progress.ts';
 import { pictureFor } from '../terminal-image.ts';
@@ -30,8 +31,11 @@ interface Options {
   provider: Provider;
   threads: number;
   variant: string;
+  sheet?: string;
   json?: boolean;
 }
+
+const SEEDS = 2 ** 32;
 
 /** Pixels of the longer side of a picture of a small model, unless a size is asked for. */
 const USUAL_SIDE = 512;
@@ -48,7 +52,8 @@ export function drawCommand(): Command {
       'models/wick-draw',
     )
     .option('-n, --n <n>', 'how many, each with the next seed: image.png, image-2.png, …', whole(1, 1000), 1)
-    .option('--seed <n>', 'the same seed gives the same image', whole(0, 2 ** 32 - 1))
+    .option('--sheet <file>', 'draw each line of a text file (- is stdin), all into one picture')
+    .option('--seed <n>', 'the same seed gives the same image', whole(0, SEEDS - 1))
     .option('--steps <n>', "steps from noise to image; by default the model's", whole(1, 1000))
     .option('--size <WxH>', 'pixels of the file; a model of one size is scaled to it', size)
     .option('--guidance <scale>', 'how strongly the prompt is followed; 1 draws without guidance', number)
@@ -66,66 +71,105 @@ export function drawCommand(): Command {
 }
 
 async function draw(words: string[], options: Options): Promise<void> {
-  const prompt = words.length > 0 ? words.join(' ') : (await readAll(process.stdin)).trim();
+  const prompts = await promptsOf(words, options);
   const format = formatOf(options.output);
   const model = await loadImageFolder(options.model, options);
   for (const note of model.notes) console.error(`wick: ${note}`);
-  const seed = options.seed ?? Math.floor(Math.random() * 2 ** 32);
+  const seed = options.seed ?? Math.floor(Math.random() * SEEDS);
   const stop = new AbortController();
   process.once('SIGINT', () => stop.abort());
   const given = await readGiven(options, (image) => sizeToDraw(model, options.size ?? image));
   const drawn = given?.image ?? sizeToDraw(model, options.size ?? model);
-  const settings: Omit<DrawOptions, 'seed'> = {
-    prompt,
-    negative_prompt: options.negative,
-    num_inference_steps: options.steps,
-    guidance_scale: options.guidance,
-    scheduler: options.scheduler,
-    width: drawn.width,
-    height: drawn.height,
-    strength: options.strength,
-    ...given,
-  };
+  const size = sizeToSend(drawn, options.size ?? (options.sheet ? drawn : usualSize(drawn)));
   const show = options.json ? undefined : pictureFor(process.stdout);
+  const tasks = prompts.flatMap((prompt) =>
+    Array.from({ length: options.n }, (_, i) => ({ prompt, seed: (seed + i) % SEEDS })),
+  );
   const files: object[] = [];
-  const progress = createProgress({ label: 'draw', total: options.n, unit: 'image' });
+  const sheet: SheetEntry[] = [];
+  const progress = createProgress({ label: 'draw', total: tasks.length, unit: 'image' });
+
+  async function save(name: string, file: Buffer, line: string): Promise<void> {
+    writeFileSync(name, file);
+    if (show) process.stdout.write(await show(file));
+    if (!options.json) console.log(line);
+  }
+
   try {
-    for (let i = 0; i < options.n; i++) {
+    for (const [i, task] of tasks.entries()) {
       const began = performance.now();
-      for await (const step of drawImage(model, { ...settings, seed: (seed + i) % 2 ** 32 }, stop.signal)) {
+      const settings: DrawOptions = {
+        ...task,
+        negative_prompt: options.negative,
+        num_inference_steps: options.steps,
+        guidance_scale: options.guidance,
+        scheduler: options.scheduler,
+        width: drawn.width,
+        height: drawn.height,
+        strength: options.strength,
+        ...given,
+      };
+      for await (const step of drawImage(model, settings, stop.signal)) {
         if (step.type === 'progress') {
           progress.update(i + step.step / step.steps, `step ${step.step}/${step.steps}`);
           continue;
         }
         const { pixels, type, ...how } = step;
-        const size = sizeToSend(drawn, options.size ?? usualSize(drawn));
         const file = await encodeImage(pixels, {
           ...size,
-          format,
+          format: options.sheet ? 'png' : format,
           quality: options.quality,
-          origin: { model: model.id, prompt },
-          settings: { ...how, seed: (seed + i) % 2 ** 32, negative_prompt: options.negative },
+          origin: { model: model.id, prompt: task.prompt },
+          settings: { ...how, seed: task.seed, negative_prompt: options.negative },
         });
-        const name = numbered(options.output, i);
-        writeFileSync(name, file);
-        progress.finish();
-        if (how.flagged) console.error(`wick: the model's safety checker objects to ${name}.`);
-        if (show) process.stdout.write(await show(file));
         const seconds = Number(((performance.now() - began) / 1000).toFixed(2));
-        files.push({ file: name, ...size, seed: (seed + i) % 2 ** 32, ...how, seconds });
-        if (!options.json)
-          console.log(
-            `${name}: ${size.width}x${size.height}, seed ${(seed + i) % 2 ** 32}, ${how.steps} steps, ${seconds} s`,
-          );
+        if (how.flagged) console.error(`wick: the model's safety checker objects to "${task.prompt}".`);
+        if (options.sheet) {
+          sheet.push({ picture: file, label: task.prompt });
+          files.push({ ...task, ...how, seconds });
+          continue;
+        }
+        progress.finish();
+        const name = numbered(options.output, i);
+        files.push({ file: name, ...size, seed: task.seed, ...how, seconds });
+        const line = `${name}: ${size.width}x${size.height}, seed ${task.seed}, ${how.steps} steps, ${seconds} s`;
+        await save(name, file, line);
       }
+    }
+    progress.finish();
+    if (options.sheet) {
+      const picture = await contactSheet(sheet);
+      const origin = { model: model.id, prompt: prompts.join('; ') };
+      const file = await asFile(picture, { format, quality: options.quality, origin });
+      await save(
+        options.output,
+        file,
+        `${options.output}: ${sheet.length} images, the first of seed ${seed}`,
+      );
     }
   } catch (error) {
     progress.finish();
     if (!stop.signal.aborted) throw error;
     process.exitCode = 130;
   }
-  if (options.json) printJson({ model: model.id, prompt, images: files });
+  if (options.json) {
+    const what = options.sheet ? { sheet: options.output, prompts } : { prompt: prompts[0] };
+    printJson({ model: model.id, ...what, images: files });
+  }
   await model.release();
+}
+
+/** What to draw: the words, a line of stdin, or each line of the sheet's file. */
+async function promptsOf(words: string[], { sheet }: Options): Promise<string[]> {
+  if (!sheet) return [words.length > 0 ? words.join(' ') : (await readAll(process.stdin)).trim()];
+  if (words.length > 0) throw new Error('--sheet names a file of prompts; others are not taken beside it.');
+  const text = sheet === '-' ? await readAll(process.stdin) : readFileSync(sheet, 'utf8');
+  const prompts = text
+    .split('\n')
+    .map((line) => line.trim())
+    .filter(Boolean);
+  if (prompts.length === 0) throw new Error(`${sheet} has no line with a prompt.`);
+  return prompts;
 }
 
 async function readGiven(
