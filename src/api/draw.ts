@@ -76,7 +76,14 @@ const index = z.number().int().min(0);
 const drawing = [
   /** Sent when it waits, and again whenever its place changes. `place` 1 is next. */
   z.object({ type: z.literal('queued'), place: index, seconds: z.number() }),
-  z.object({ type: z.literal('start'), steps: index, n: index, seed: index }),
+  z.object({
+    type: z.literal('start'),
+    steps: index,
+    n: index,
+    seed: index,
+    /** Tokens of the prompt, where the model counts them. */
+    prompt_tokens: index.optional(),
+  }),
   /** Image `index` of n has `step` steps of `steps` behind it. */
   z.object({ type: z.literal('progress'), index, step: index, steps: index }),
   z.object({
@@ -108,5 +115,10 @@ export const drawEvent = z.discriminatedUnion('type', [
 /** What happens to a drawing, in order: queued (perhaps often), start, for each image progress, partial and image, done. */
 export type DrawEvent = z.infer<typeof drawEvent>;
 
-/** An event's line may be this long: an image in base64 stands in it. In characters. */
+/**
+ * In the lines of `partial` and `image`, `type` and `index` stand before `b64_json`: a reader then knows what passes
+ * by before it has passed.
+ *
+ * An event's line may be this long: an image in base64 stands in it. In characters.
+ */
 export const DRAW_LINE_LIMIT = 40_000_000;

@@ -6,6 +6,7 @@ import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { type EdgeContext, type EdgeEnv, serviceAccess } from './context.ts';
 import { Failure, toFailure } from './failure.ts';
 import { home } from './home.ts';
+import { addImageRoutes, imageRoutes } from './images/routes.ts';
 import { isolateLoad } from './isolate.ts';
 import { edgeModels } from './models.ts';
 import { runtimeMemoryBytes } from './onnxruntime.ts';
@@ -23,6 +24,7 @@ const routes = {
   '/v1/models/:id{.+}': 'GET, HEAD, OPTIONS',
   '/v1/completions': 'POST, OPTIONS',
   '/v1/chat/completions': 'POST, OPTIONS',
+  ...imageRoutes,
 } as const;
 
 export const app = new Hono<EdgeEnv>();
@@ -39,12 +41,19 @@ app.use(async (c, next) => {
 app.use(
   cors({
     origin: '*',
-    allowMethods: ['GET', 'HEAD', 'POST', 'OPTIONS'],
-    exposeHeaders: ['x-request-id', 'x-wick-placement', 'x-wick-fallback', 'retry-after'],
+    allowMethods: ['GET', 'HEAD', 'POST', 'DELETE', 'OPTIONS'],
+    exposeHeaders: [
+      'x-request-id',
+      'x-wick-placement',
+      'x-wick-fallback',
+      'x-wick-seed',
+      'retry-after',
+      'location',
+    ],
     maxAge: 86_400,
   }),
 );
-app.get('/', (c) => home(c, edgeModels[0].id));
+app.get('/', (c) => home(c, edgeModels[0].id, serviceAccess(c) !== undefined));
 app.get('/health', health);
 app.post('/text', text);
 app.get('/v1/models', async (c) => {
@@ -59,6 +68,7 @@ app.get('/v1/models/:id{.+}', async (c) => {
 });
 app.post('/v1/completions', completions);
 app.post('/v1/chat/completions', chatCompletions);
+addImageRoutes(app);
 
 for (const [path, allowed] of Object.entries(routes)) {
   app.all(path, (c) => {

@@ -1,14 +1,14 @@
 /** The body of a request, read whole within bounds. */
 import { Failure } from './failure.ts';
 
-/** Bytes that a body may have. */
+/** Bytes that a body may have where nothing else is said. */
 const limit = 1_000_000;
 /** Bytes and milliseconds for which the rest of a larger one is let run past: who still sends hears no answer. */
 const rest = { bytes: 32_000_000, milliseconds: 10_000 };
 
 /** @throws Failure 413, 400 if the bytes are not UTF-8, or there are none */
 export async function readText(request: Request, what: string): Promise<string> {
-  const bytes = await readBytes(request);
+  const bytes = await readBytes(request, limit);
   if (bytes.byteLength === 0)
     throw new Failure(400, `The request has no body; it takes ${what}.`, { code: 'empty_body' });
   try {
@@ -29,7 +29,8 @@ export async function readJson(request: Request): Promise<unknown> {
   }
 }
 
-async function readBytes(request: Request): Promise<Uint8Array> {
+/** @throws Failure 413 */
+export async function readBytes(request: Request, limit: number): Promise<Uint8Array<ArrayBuffer>> {
   if (!request.body) return new Uint8Array();
   const reader = request.body.getReader();
   const tooLarge = Number(request.headers.get('content-length')) > limit;

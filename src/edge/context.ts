@@ -1,5 +1,7 @@
 /** What the Worker's handlers are given. */
+import type { DurableObjectNamespace, Queue, R2Bucket } from '@cloudflare/workers-types';
 import type { Context } from 'hono';
+import type { FilesObject, JobMessage, JobObject } from './images/objects.ts';
 import type { ServiceAccess } from './service.ts';
 
 /** The Worker's environment. */
@@ -8,6 +10,17 @@ export interface Bindings {
   WICK_SERVICE_URL?: string;
   /** What the edge and the service sign with. */
   WICK_SECRET?: string;
+  /** Seconds for which images that are kept, and jobs that have ended, can be had: an hour where nothing is said. */
+  WICK_IMAGE_LIFE?: string;
+  /** Seconds without a sign of life after which a job that was being drawn has failed. */
+  WICK_JOB_PATIENCE?: string;
+  /** Images handed over by their address, and what jobs begin from. */
+  IMAGES: R2Bucket;
+  /** Deletes a group of images when its time is over. */
+  IMAGE_FILES: DurableObjectNamespace<FilesObject>;
+  /** One object for each job. */
+  IMAGE_JOBS: DurableObjectNamespace<JobObject>;
+  DRAWINGS: Queue<JobMessage>;
 }
 
 export interface EdgeEnv {
@@ -19,7 +32,12 @@ export type EdgeContext = Context<EdgeEnv>;
 
 /** The service behind this Worker, or undefined if there is none. */
 export function serviceAccess(c: EdgeContext): ServiceAccess | undefined {
-  const { WICK_SERVICE_URL: url, WICK_SECRET: secret } = c.env;
+  return serviceAccessOf(c.env);
+}
+
+/** The service behind a Worker with this environment, or undefined if there is none. */
+export function serviceAccessOf(env: Bindings): ServiceAccess | undefined {
+  const { WICK_SERVICE_URL: url, WICK_SECRET: secret } = env;
   if (!url) return undefined;
   if (!secret)
     throw new Error('WICK_SERVICE_URL is set without WICK_SECRET, with which the edge signs what it asks.');

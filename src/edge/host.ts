@@ -32,7 +32,11 @@ export interface WorkerBundle {
   modules: WorkerModule[];
   compatibilityDate: string;
   compatibilityFlags: string[];
+  /** What the Worker keeps things in: buckets, queues, durable objects. */
+  storage: Pick<WorkerConfig, 'r2Buckets' | 'queueProducers' | 'queueConsumers' | 'durableObjects'>;
 }
+
+type WorkerConfig = ReturnType<typeof import('wrangler').unstable_getMiniflareWorkerOptions>['workerOptions'];
 
 /**
  * Bundles the Worker that wrangler.toml describes.
@@ -67,12 +71,17 @@ export async function bundleWorker(signal?: AbortSignal): Promise<WorkerBundle> 
         contents: type === 'ESModule' || type === 'Text' ? contents.toString() : contents,
       };
     });
-    const { unstable_readConfig } = await keepingSignals(() => import('wrangler'));
+    const { unstable_getMiniflareWorkerOptions, unstable_readConfig } = await keepingSignals(
+      () => import('wrangler'),
+    );
     const config = unstable_readConfig({ config: join(root, 'wrangler.toml') }, { hideWarnings: true });
+    const { r2Buckets, queueProducers, queueConsumers, durableObjects } =
+      unstable_getMiniflareWorkerOptions(config).workerOptions;
     return {
       modules: await Promise.all(modules),
       compatibilityDate: config.compatibility_date!,
       compatibilityFlags: config.compatibility_flags,
+      storage: { r2Buckets, queueProducers, queueConsumers, durableObjects },
     };
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -102,10 +111,12 @@ export interface RunningWorker {
 /** Runs a bundle on workerd. Resolves when it takes requests. */
 export async function runWorker(options: WorkerOptions): Promise<RunningWorker> {
   const forward = (stream: Readable) => createInterface(stream).on('line', options.log);
+  const { storage, ...bundle } = options.bundle;
   const miniflare = await keepingSignals(async () => {
     const instance = new Miniflare({
       name: 'wick',
-      ...options.bundle,
+      ...bundle,
+      ...storage,
       bindings: options.variables,
       host: options.host ?? '127.0.0.1',
       port: options.port,

@@ -38,7 +38,13 @@ export interface Model {
   /** Unix seconds. */
   created: number;
   owned_by: string;
-  wick: { placements: Placement[] };
+  wick: {
+    placements: Placement[];
+    /** Where it is another than text. */
+    kind?: 'image';
+    /** Of a model that draws: its own width and height. */
+    size?: [width: number, height: number];
+  };
 }
 
 /** All models, those of the edge first. While the service is down its own are not among them. */
@@ -48,10 +54,13 @@ export async function listModels(access: ServiceAccess | undefined, signal: Abor
     models.set(id, { id, object: 'model', created, owned_by: 'wick', wick: { placements: ['edge'] } });
   }
   const others = access ? await serviceModels(access, signal).catch(whenDown([])) : [];
-  for (const { id, created, owned_by } of others) {
+  for (const { id, created, owned_by, kind, size } of others) {
     const model = models.get(id);
     if (model) model.wick.placements.push('service');
-    else models.set(id, { id, object: 'model', created, owned_by, wick: { placements: ['service'] } });
+    else {
+      const draws = kind === 'image' && { kind, ...(size && { size }) };
+      models.set(id, { id, object: 'model', created, owned_by, wick: { placements: ['service'], ...draws } });
+    }
   }
   return [...models.values()];
 }
@@ -71,7 +80,18 @@ export async function answer(
     if (wish.placement === 'edge' || !access) throw await absent(wish, access, signal);
     const model = wish.model ?? atEdge!.id;
     const known = await serviceModels(access, signal, model);
-    if (!known.some(({ id }) => id === model)) throw await absent(wish, access, signal);
+    const found = known.find(({ id }) => id === model);
+    if (!found) throw await absent(wish, access, signal);
+    if (found.kind === 'image') {
+      throw new Failure(
+        400,
+        `The model "${model}" draws and does not write; POST /v1/images/generations asks it.`,
+        {
+          param: 'model',
+          code: 'model_not_supported',
+        },
+      );
+    }
     const request = { model, input: wish.input, parameters: wish.parameters };
     return await begun({
       model,

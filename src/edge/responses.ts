@@ -13,6 +13,9 @@ import type { Placement } from './placement.ts';
 /** `identity`, because a proxy that compresses would keep small pieces back. */
 const streamHeaders = { 'content-encoding': 'identity', 'cache-control': 'no-store' };
 
+/** What an answer is streamed in: text, or bytes of UTF-8. */
+export type Part = string | Uint8Array;
+
 /** Milliseconds for which an answer in one piece may still become an error status, and between its white space. */
 const holding = 250;
 
@@ -24,7 +27,7 @@ const holding = 250;
 export function streamed(
   c: EdgeContext,
   caller: Caller,
-  parts: AsyncGenerator<string>,
+  parts: AsyncGenerator<Part>,
   contentType: string,
 ): Response {
   // A pipe that is written to, and not a stream that is pulled from: when the caller leaves, the runtime drops what
@@ -35,14 +38,15 @@ export function streamed(
 }
 
 async function pump(
-  parts: AsyncGenerator<string>,
+  parts: AsyncGenerator<Part>,
   writable: WritableStream<Uint8Array>,
   caller: Caller,
 ): Promise<void> {
   const encoder = new TextEncoder();
   const writer = writable.getWriter();
   try {
-    for await (const part of parts) await writer.write(encoder.encode(part));
+    for await (const part of parts)
+      await writer.write(typeof part === 'string' ? encoder.encode(part) : part);
     await writer.close();
   } catch (error) {
     caller.left();

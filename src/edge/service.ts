@@ -15,9 +15,17 @@ export interface ServiceModel {
   object: 'model';
   created: number;
   owned_by: string;
+  /** What it makes; text where nothing is said. */
+  kind?: 'text' | 'image';
+  /** Of a model that draws: the width and height at which it does. */
+  size?: [width: number, height: number];
+  /** Whether it is the one of its kind that answers where none is named. */
+  default?: boolean;
+  /** Changes with the model's weights, where the service tells. */
+  version?: string;
 }
 
-/** Milliseconds: until the service begins to answer, and between two events of a stream. */
+/** Milliseconds: until the service begins to answer, and between two events of a text's stream. */
 const patience = { answer: 30_000, event: 60_000, health: 1_000 };
 /** Milliseconds for which the list of the service's models stays known. */
 const listLife = 5_000;
@@ -64,27 +72,42 @@ export async function serviceIsUp(access: ServiceAccess): Promise<boolean> {
   }
 }
 
-/**
- * A generation on the service. Leaving the generator, or the signal's abort, ends it there too.
- * @throws ServiceDown before the first event if the service is down, refuses the edge or is busy
- * @throws Failure with the service's own refusal of the request, or when its stream breaks off
- */
-export async function* generateOnService(
+/** A generation on the service; see `eventsOnService`. */
+export const generateOnService = (
   access: ServiceAccess,
   request: GenerateRequest,
   signal: AbortSignal,
-): AsyncGenerator<GenerationEvent> {
+): AsyncGenerator<GenerationEvent> =>
+  eventsOnService(access, '/v1/generate', request, readEvents, patience.event, signal);
+
+type ServiceFailure = { type: 'error'; status: number } & ErrorObject;
+
+/**
+ * The events of something that the service does. Leaving the generator, or the signal's abort, ends it there too.
+ * @param read makes events of the answer's body
+ * @param silence milliseconds that may pass between two events
+ * @throws ServiceDown before the first event if the service is down, refuses the edge or is busy
+ * @throws Failure with the service's own refusal of the request, or when its stream breaks off
+ */
+export async function* eventsOnService<Event extends { type: string }>(
+  access: ServiceAccess,
+  path: string,
+  request: object,
+  read: (body: ReadableStream<Uint8Array>) => AsyncGenerator<Event>,
+  silence: number,
+  signal: AbortSignal,
+): AsyncGenerator<Exclude<Event, { type: 'error' }>> {
   const leaving = new AbortController();
   const either = AbortSignal.any([signal, leaving.signal]);
   try {
-    const response = await ask(access, 'POST', '/v1/generate', JSON.stringify(request), either);
+    const response = await ask(access, 'POST', path, JSON.stringify(request), either);
     if (!response.ok || !response.body) throw await refusal(response);
-    const events = readEvents(response.body);
+    const events = read(response.body);
     for (;;) {
-      const { done, value: event } = await inTime(events.next());
+      const { done, value: event } = await inTime(events.next(), silence);
       if (done) return;
-      if (event.type === 'error') throw failureOf(event.status, event.error);
-      yield event;
+      if (isFailure(event)) throw failureOf(event.status, event.error);
+      yield event as Exclude<Event, { type: 'error' }>;
     }
   } catch (thrown) {
     if (thrown instanceof Failure) throw thrown;
@@ -97,6 +120,8 @@ export async function* generateOnService(
     leaving.abort();
   }
 }
+
+const isFailure = (event: { type: string }): event is ServiceFailure => event.type === 'error';
 
 async function ask(
   access: ServiceAccess,
@@ -151,13 +176,10 @@ function failureOf(status: number, error: ErrorObject['error']): Failure {
   return new Failure(status >= 400 && status <= 599 ? status : 500, error.message, error);
 }
 
-async function inTime<T>(promise: Promise<T>): Promise<T> {
+async function inTime<T>(promise: Promise<T>, milliseconds: number): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new Error(`There was no event in ${patience.event} ms.`)),
-      patience.event,
-    );
+    timer = setTimeout(() => reject(new Error(`There was no event in ${milliseconds} ms.`)), milliseconds);
   });
   try {
     return await Promise.race([promise, late]);

@@ -1,4 +1,8 @@
-/** The Worker's entry. */
+/** The Worker's entry: what the runtime calls. */
 import { app } from './app.ts';
+import { drawJobs } from './images/queue.ts';
 
-export default app;
+export { ImageFiles } from './images/image-files.ts';
+export { ImageJob } from './images/image-job.ts';
+
+export default { fetch: app.fetch, queue: drawJobs };

@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { openImageDataset } from '../../src/data/images/image-shards.ts';
-import { prepareImages } from '../../src/data/images/prepare-images.ts';
 import type { ImageModel } from '../../src/generation/image/image-model.ts';
 import { drawImage } from '../../src/generation/image/pipeline.ts';
 import { loadImageFolder } from '../../src/service/image-folder.ts';
@@ -13,17 +12,12 @@ import { pixelSource } from '../../src/training/image-source.ts';
 import { readMetrics } from '../../src/training/metrics.ts';
 import { train } from '../../src/training/trainer.ts';
 import { temporaryFolder } from '../fixtures/tiny.ts';
-import { shapesFolder, tinyDiffusion } from '../fixtures/tiny-images.ts';
+import { shapesData, tinyDiffusion } from '../fixtures/tiny-images.ts';
 
 let data: string;
 let vocabulary: number;
 beforeAll(async () => {
-  data = join(temporaryFolder(), 'shapes');
-  await prepareImages({
-    ...{ sources: [await shapesFolder()], out: data, size: 16, background: 'ffffff', minSide: 16 },
-    ...{ vocabSize: 300, contextLength: 12, validation: 0, recolour: 0, keepColours: [], seed: 1 },
-  });
-  vocabulary = openImageDataset(data).manifest.vocab_size;
+  ({ data, vocabulary } = await shapesData());
 });
 
 function configuration(
