@@ -105,6 +105,8 @@ export interface RunningWorker {
   url: URL;
   /** Where the inspector of `inspect` listens. */
   inspectorUrl: () => Promise<URL>;
+  /** The durable objects of a binding, as the Worker itself sees them. */
+  objects: Miniflare['getDurableObjectNamespace'];
   stop: () => Promise<void>;
 }
 
@@ -136,6 +138,7 @@ export async function runWorker(options: WorkerOptions): Promise<RunningWorker> 
   return {
     url: await miniflare.ready,
     inspectorUrl: () => miniflare.getInspectorURL(),
+    objects: (binding) => miniflare.getDurableObjectNamespace(binding),
     stop: () => miniflare.dispose(),
   };
 }

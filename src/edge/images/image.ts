@@ -1,6 +1,10 @@
 /**
  * `GET /image/PROMPT.EXT`, for people: one image under an address. With a seed it is the same each time, and kept by
  * caches; without one it is another each time, and kept by none.
+ *
+ * A caller who leaves is noticed here only at the end: the runtime tells of it at a write, and nothing can be written
+ * before the image is whole, as an answer that broke off would look whole to caches. What was drawn for such a caller
+ * is there for the next.
  */
 import type { Cache } from '@cloudflare/workers-types';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
@@ -28,6 +32,7 @@ export async function image(c: EdgeContext): Promise<Response> {
     if (/\bapplication\/json\b/i.test(c.req.header('accept') ?? '')) throw failure;
     if (failure.retryAfter) c.header('retry-after', String(failure.retryAfter));
     c.header('cache-control', 'no-store');
+    for (const name of ['etag', 'x-wick-seed']) c.header(name, undefined);
     return c.text(`${failure.message}\n`, failure.status as ContentfulStatusCode);
   } finally {
     caller.finished();
