@@ -10,6 +10,7 @@ it.each([
   [['nonsense', '--json'], 2, /^There is no benchmark "nonsense"\. .*There is: .*edge.*train/],
   [['../bench'], 2, /^There is no benchmark/],
   [['train', '--nonsense'], 2, /^bench train: Unknown option '--nonsense'/],
+  [['image', '--model', 'nowhere'], 1, /^bench image: .*nowhere.*model_index\.json/],
   [['train', '--config', 'nowhere.json', '--json'], 1, /^bench train: .*nowhere\.json/],
 ])('bench %j ends with its code and a sentence', async (args, code, message) => {
   const result = await ended(spawn(process.execPath, [bench, ...args]));
