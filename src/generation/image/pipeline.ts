@@ -12,7 +12,7 @@ export interface DrawOptions {
   prompt: string;
   /** What the image should not show. */
   negative_prompt?: string;
-  /** The same seed and options give the same image, byte for byte on the same machine. */
+  /** From 0 to 2³² - 1. The same seed and options give the same image, byte for byte on the same machine. */
   seed: number;
   num_inference_steps?: number;
   /** Above 1, the prediction is led away from what it is without the prompt (Ho & Salimans, 2022). */
@@ -120,7 +120,11 @@ export async function* drawImage(
 
 /** The options in numbers, checked. */
 function settle(model: ImageModel, options: DrawOptions) {
-  const { image, mask, strength = mask ? 1 : 0.8 } = options;
+  const { image, mask, seed, strength = mask ? 1 : 0.8 } = options;
+  if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32)
+    throw new InvalidInputError(`seed is a whole number from 0 to 4294967295, not ${seed}.`, {
+      param: 'seed',
+    });
   const steps = options.num_inference_steps ?? model.defaults.num_inference_steps;
   const guidance = options.guidance_scale ?? model.defaults.guidance_scale;
   const { width = model.width, height = model.height } = options;
