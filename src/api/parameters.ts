@@ -31,6 +31,33 @@ export const generationParameters = z.strictObject({
   top_p: number(0, 1).refine((p) => p > 0, 'expected a number above 0, up to 1'),
   /** Only tokens at least this share as likely as the likeliest. */
   min_p: number(0, 1),
+  /** Only tokens about as likely as one expects (Meister et al., 2022); 1 is off. */
+  typical_p: number(0, 1).refine((p) => p > 0, 'expected a number above 0, up to 1'),
+  /** XTC: how often the likeliest tokens are left out, and from which probability on. */
+  xtc_probability: number(0, 1),
+  xtc_threshold: number(0, 1),
+  /** Dynamic temperature: how far the entropy moves it. */
+  dynatemp_range: number(0, 2),
+  dynatemp_exponent: number(0, 10).refine((exponent) => exponent > 0, 'expected a number above 0, up to 10'),
+  /** Mirostat 2 (Basu et al., 2021); 0 is off. */
+  mirostat: z.union([z.literal(0), z.literal(2)], 'expected 0 or 2'),
+  mirostat_tau: number(0, 30),
+  mirostat_eta: number(0, 1),
+  /** DRY: against repetitions, the longer the more; a multiplier of 0 is off. */
+  dry_multiplier: number(0, 10),
+  dry_base: number(1, 10),
+  dry_allowed_length: whole(0, 1000),
+  dry_penalty_last_n: whole(-1, 1_000_000),
+  dry_sequence_breakers: z.array(stopText).max(64, 'expected at most 64 texts'),
+  /** Tokens before which the answer does not end by itself; and whether it never does. */
+  min_tokens: whole(0, 1_000_000),
+  ignore_eos: z.boolean(),
+  allowed_token_ids: z
+    .array(whole(0, 10_000_000))
+    .min(1, 'expected at least one token')
+    .max(100_000, 'expected at most 100000 tokens')
+    .nullable(),
+  bad_words: z.array(stopText).max(256, 'expected at most 256 texts'),
   /** Divides the logits of tokens that stood before; 1 is off. */
   repetition_penalty: number(0.01, 10),
   presence_penalty: number(-2, 2),

@@ -7,6 +7,7 @@ import { generationParameters } from './parameters.ts';
 const options = generationParameters.omit({
   logit_bias: true,
   stop_token_ids: true,
+  allowed_token_ids: true,
 });
 
 const schema = options.partial().extend({
@@ -23,18 +24,30 @@ export interface PlainOptions {
 }
 
 /**
- * The options in a query string; `stop` may stand in it more than once.
+ * The options in a query string; those that are lists of texts may stand in it more than once.
  * @throws BadRequest naming the option that is not known or not right
  */
 export function parsePlainOptions(query: URLSearchParams): PlainOptions {
   const values: Record<string, unknown> = {};
   for (const name of new Set(query.keys())) {
     const all = query.getAll(name);
-    values[name] = name === 'stop' ? all : name in options.shape ? numberOf(all.at(-1)!) : all.at(-1)!;
+    const last = all.at(-1)!;
+    values[name] = lists.has(name)
+      ? all
+      : name === 'ignore_eos'
+        ? booleanOf(last)
+        : name in options.shape
+          ? numberOf(last)
+          : last;
   }
   const { model, placement, fallback, ...parameters } = parse(schema, values);
   return { model, placement, fallback: fallback === 'true', parameters };
 }
+
+const lists = new Set(['stop', 'bad_words', 'dry_sequence_breakers']);
+
+const booleanOf = (text: string): boolean | string =>
+  text === 'true' ? true : text === 'false' ? false : text;
 
 /** A number, or the text itself where it is none, for the schema to name. */
 function numberOf(text: string): number | string {

@@ -73,6 +73,63 @@ export function keepMinP(candidates: Candidates, p: number): void {
   candidates.count = count;
 }
 
+/**
+ * Locally typical sampling (Meister et al., 2022): the tokens whose surprise is nearest to the entropy, until their
+ * probabilities sum to p, the one that reaches it included. 1 leaves all.
+ */
+export function keepTypical(candidates: Candidates, p: number): void {
+  if (p >= 1) return;
+  const [largest, total] = partition(candidates);
+  const surprises = surprisesOf(candidates, largest, total);
+  const entropy = surprises.reduce((sum, surprise) => sum + Math.exp(-surprise) * surprise, 0);
+  const order = [...surprises.keys()].sort(
+    (i, j) => Math.abs(surprises[i] - entropy) - Math.abs(surprises[j] - entropy) || byRank(candidates)(i, j),
+  );
+  let [sum, count] = [0, 0];
+  while (count < order.length && sum < p) sum += Math.exp(-surprises[order[count++]]);
+  keepPlaces(candidates, order.slice(0, count));
+}
+
+/**
+ * Excludes top choices: of the tokens with at least the probability `threshold` only the least likely stays. Where there
+ * are fewer than two of them, nothing changes. (The sampler decides how often.)
+ */
+export function excludeTopChoices(candidates: Candidates, threshold: number): void {
+  const [largest, total] = partition(candidates);
+  const surprises = surprisesOf(candidates, largest, total);
+  const least = -Math.log(threshold);
+  const top = [...surprises.keys()].filter((i) => surprises[i] <= least).sort(byRank(candidates));
+  if (top.length < 2) return;
+  const excluded = new Set(top.slice(0, -1));
+  keepPlaces(
+    candidates,
+    [...surprises.keys()].filter((i) => !excluded.has(i)),
+  );
+}
+
+/** Tokens of at most `bits` of surprise, and at least the likeliest. */
+export function keepUnsurprising(candidates: Candidates, bits: number): void {
+  const [largest, total] = partition(candidates);
+  const surprises = surprisesOf(candidates, largest, total);
+  const kept = [...surprises.keys()].filter((i) => surprises[i] <= bits * Math.LN2);
+  keepPlaces(candidates, kept.length > 0 ? kept : [[...surprises.keys()].sort(byRank(candidates))[0]]);
+}
+
+/** The entropy of the candidates in nats, and the most that so many could have. */
+export function entropyOf(candidates: Candidates): { entropy: number; most: number } {
+  const [largest, total] = partition(candidates);
+  const surprises = surprisesOf(candidates, largest, total);
+  const entropy = surprises.reduce((sum, surprise) => sum + Math.exp(-surprise) * surprise, 0);
+  return { entropy, most: Math.log(candidates.count) };
+}
+
+/** The surprise of a candidate in bits. */
+export function surpriseOf(candidates: Candidates, id: number): number {
+  const [largest, total] = partition(candidates);
+  const place = candidates.ids.subarray(0, candidates.count).indexOf(id);
+  return (largest + Math.log(total) - candidates.logits[place]) / Math.LN2;
+}
+
 /** Draws one of the candidates by their probabilities; `random` is a number in [0, 1). */
 export function draw({ ids, logits, count }: Candidates, random: number): number {
   let largest = -Infinity;
@@ -85,6 +142,27 @@ export function draw({ ids, logits, count }: Candidates, random: number): number
     if (rest < 0) return ids[i];
   }
   return ids[count - 1];
+}
+
+/** -log p of each candidate, in nats. */
+const surprisesOf = ({ logits, count }: Candidates, largest: number, total: number): number[] =>
+  Array.from(logits.subarray(0, count), (logit) => largest + Math.log(total) - logit);
+
+/** The likelier first, among equals the lower id. */
+const byRank =
+  ({ ids, logits }: Candidates) =>
+  (i: number, j: number): number =>
+    logits[j] - logits[i] || ids[i] - ids[j];
+
+/** Keeps the candidates that stand at these places, in the order in which they stand there now. */
+function keepPlaces(candidates: Candidates, places: readonly number[]): void {
+  const { ids, logits } = candidates;
+  const order = [...places].sort((i, j) => i - j);
+  for (const [to, from] of order.entries()) {
+    ids[to] = ids[from];
+    logits[to] = logits[from];
+  }
+  candidates.count = order.length;
 }
 
 /** The largest logit, and the sum of exp(logit - largest). */

@@ -37,9 +37,14 @@ export async function* generate(
   const prompt = promptTokens(model, input);
   const room = model.contextLength - prompt.length;
   const limit = Math.min(parameters.max_tokens, room);
-  const sampler = createSampler(parameters, prompt);
-  const ends = new Set([...model.endTokens, ...parameters.stop_token_ids]);
-  const decoder = model.tokenizer.streamDecoder();
+  const { tokenizer, endTokens } = model;
+  const sampler = createSampler(parameters, prompt, {
+    endTokens,
+    encode: (text) => tokenizer.encode(text),
+    decode: (ids) => tokenizer.decode(ids),
+  });
+  const ends = new Set([...endTokens, ...parameters.stop_token_ids]);
+  const decoder = tokenizer.streamDecoder();
   const matcher = createStopMatcher(parameters.stop);
   const state = createDecodingState(model);
   try {

@@ -11,12 +11,46 @@ export interface GenerationParameters {
   top_p: number;
   /** Only tokens at least this share as likely as the likeliest, 0 to 1. */
   min_p: number;
+  /** Only the tokens about as likely as one expects, until their probabilities sum to p; 1 is off. */
+  typical_p: number;
+  /** How often, from 0 to 1, the likeliest tokens are left out (XTC). */
+  xtc_probability: number;
+  /** XTC leaves out all tokens at least this likely but the least likely of them. */
+  xtc_threshold: number;
+  /** The temperature moves by up to this much, up where many tokens are likely and down where few are; 0 is off. */
+  dynatemp_range: number;
+  /** How the entropy, as a share of the most there could be, is bent on its way to the temperature. */
+  dynatemp_exponent: number;
+  /** 2 holds the surprise of the tokens near `mirostat_tau` instead of filtering; 0 is off. */
+  mirostat: number;
+  /** The wanted surprise, in bits. */
+  mirostat_tau: number;
+  /** How fast mirostat learns. */
+  mirostat_eta: number;
   /** Divides positive logits of tokens that stood before, multiplies negative ones; 1 is off. */
   repetition_penalty: number;
   /** Subtracted from the logits of generated tokens, -2 to 2. */
   presence_penalty: number;
   /** Subtracted once for each time a token was generated, -2 to 2. */
   frequency_penalty: number;
+  /** How strongly tokens are held back that would go on with a repetition (DRY); 0 is off. */
+  dry_multiplier: number;
+  /** The penalty grows by this factor with each token of the repetition. */
+  dry_base: number;
+  /** Repetitions of up to so many tokens cost nothing. */
+  dry_allowed_length: number;
+  /** How many of the last tokens are looked at; -1 takes all, 0 none. */
+  dry_penalty_last_n: number;
+  /** Repetitions are not followed across tokens with these texts. */
+  dry_sequence_breakers: string[];
+  /** Tokens before which the answer does not end by itself. */
+  min_tokens: number;
+  /** Whether the answer never ends by itself. */
+  ignore_eos: boolean;
+  /** Only these tokens can be taken; null allows all. */
+  allowed_token_ids: number[] | null;
+  /** Texts that are not written, as far as their tokens are those that the tokenizer makes of them. */
+  bad_words: string[];
   /** Added to the logits of tokens by id, -100 to 100. */
   logit_bias: Record<string, number>;
   /** The same seed gives the same text; null draws one. */
@@ -33,9 +67,26 @@ export const defaultParameters: GenerationParameters = {
   top_k: 0,
   top_p: 1,
   min_p: 0,
+  typical_p: 1,
+  xtc_probability: 0,
+  xtc_threshold: 0.1,
+  dynatemp_range: 0,
+  dynatemp_exponent: 1,
+  mirostat: 0,
+  mirostat_tau: 5,
+  mirostat_eta: 0.1,
   repetition_penalty: 1,
   presence_penalty: 0,
   frequency_penalty: 0,
+  dry_multiplier: 0,
+  dry_base: 1.75,
+  dry_allowed_length: 2,
+  dry_penalty_last_n: -1,
+  dry_sequence_breakers: ['\n', ':', '"', '*'],
+  min_tokens: 0,
+  ignore_eos: false,
+  allowed_token_ids: null,
+  bad_words: [],
   logit_bias: {},
   seed: null,
   stop: [],
@@ -72,6 +123,18 @@ const ranges: Partial<Record<keyof GenerationParameters, Range>> = {
   top_k: { min: 0, max: 1_000_000, whole: true },
   top_p: { min: 0, max: 1, aboveMin: true },
   min_p: { min: 0, max: 1 },
+  typical_p: { min: 0, max: 1, aboveMin: true },
+  xtc_probability: { min: 0, max: 1 },
+  xtc_threshold: { min: 0, max: 1 },
+  dynatemp_range: { min: 0, max: 2 },
+  dynatemp_exponent: { min: 0, max: 10, aboveMin: true },
+  mirostat_tau: { min: 0, max: 30 },
+  mirostat_eta: { min: 0, max: 1 },
+  dry_multiplier: { min: 0, max: 10 },
+  dry_base: { min: 1, max: 10 },
+  dry_allowed_length: { min: 0, max: 1000, whole: true },
+  dry_penalty_last_n: { min: -1, max: 1_000_000, whole: true },
+  min_tokens: { min: 0, max: 1_000_000, whole: true },
   repetition_penalty: { min: 0, max: 10, aboveMin: true },
   presence_penalty: { min: -2, max: 2 },
   frequency_penalty: { min: -2, max: 2 },
@@ -87,6 +150,13 @@ export function completeParameters(
   vocabSize: number,
 ): GenerationParameters {
   const present = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  const unknown = Object.keys(present).find((name) => !Object.hasOwn(defaultParameters, name));
+  if (unknown !== undefined) {
+    const known = Object.keys(defaultParameters).join(', ');
+    throw new InvalidInputError(`There is no parameter ${show(unknown)}. There is: ${known}.`, {
+      param: unknown,
+    });
+  }
   const parameters: GenerationParameters = {
     ...defaultParameters,
     ...defaults,
@@ -103,24 +173,43 @@ export function completeParameters(
       );
     }
   }
-  const { seed, stop, stop_token_ids, logit_bias } = parameters;
+  const { seed, stop_token_ids, logit_bias, allowed_token_ids, mirostat, ignore_eos } = parameters;
   if (seed !== null && !Number.isSafeInteger(seed)) {
     throw new InvalidInputError(`seed is a whole number or null, not ${show(seed)}.`, { param: 'seed' });
   }
-  if (
-    !Array.isArray(stop) ||
-    stop.length > 16 ||
-    stop.some((text) => typeof text !== 'string' || text === '' || text.length > 1024)
-  ) {
-    throw new InvalidInputError('stop is a list of up to 16 texts of 1 to 1,024 characters.', {
-      param: 'stop',
-    });
+  for (const [name, most] of [
+    ['stop', 16],
+    ['bad_words', 256],
+    ['dry_sequence_breakers', 64],
+  ] as const) {
+    const texts = parameters[name];
+    const fits = Array.isArray(texts) && texts.length <= most;
+    if (!fits || texts.some((text) => typeof text !== 'string' || text === '' || text.length > 1024)) {
+      throw new InvalidInputError(`${name} is a list of up to ${most} texts of 1 to 1,024 characters.`, {
+        param: name,
+      });
+    }
   }
+  if (mirostat !== 0 && mirostat !== 2)
+    throw new InvalidInputError(`mirostat is 0 or 2, not ${show(mirostat)}.`, { param: 'mirostat' });
+  if (typeof ignore_eos !== 'boolean')
+    throw new InvalidInputError(`ignore_eos is true or false, not ${show(ignore_eos)}.`, {
+      param: 'ignore_eos',
+    });
   const token = (id: number) => Number.isInteger(id) && id >= 0 && id < vocabSize;
   if (!Array.isArray(stop_token_ids) || !stop_token_ids.every(token)) {
     throw new InvalidInputError(`stop_token_ids are whole numbers from 0 to ${vocabSize - 1}.`, {
       param: 'stop_token_ids',
     });
+  }
+  if (
+    allowed_token_ids !== null &&
+    !(Array.isArray(allowed_token_ids) && allowed_token_ids.length > 0 && allowed_token_ids.every(token))
+  ) {
+    throw new InvalidInputError(
+      `allowed_token_ids is a list of at least one whole number from 0 to ${vocabSize - 1}, or null.`,
+      { param: 'allowed_token_ids' },
+    );
   }
   for (const [id, bias] of Object.entries(logit_bias)) {
     if (!/^\d+$/.test(id) || !token(Number(id)) || !(bias >= -100 && bias <= 100)) {

@@ -1,8 +1,22 @@
 /** From logits to the next token. */
-import { allCandidates, draw, keepMinP, keepTopK, keepTopP } from './candidates.ts';
+import { allowOnly, badSequences, ban, banSequences } from './bans.ts';
+import {
+  allCandidates,
+  type Candidates,
+  draw,
+  entropyOf,
+  excludeTopChoices,
+  keepMinP,
+  keepTopK,
+  keepTopP,
+  keepTypical,
+  keepUnsurprising,
+  surpriseOf,
+} from './candidates.ts';
 import type { GenerationParameters } from './parameters.ts';
 import { applyCountPenalties, applyLogitBias, applyRepetitionPenalty } from './penalties.ts';
 import { createRandom } from './random.ts';
+import { applyDry } from './repetition.ts';
 
 export interface Sampler {
   /**
@@ -12,48 +26,169 @@ export interface Sampler {
   next(logits: Float32Array): number;
 }
 
+/** What the sampler has to know of the model's vocabulary. */
+export interface Vocabulary {
+  /** Tokens that end an answer. */
+  endTokens: ReadonlySet<number>;
+  /** A text's tokens, without marks around it. */
+  encode(text: string): number[];
+  decode(ids: readonly number[]): string;
+}
+
+const noVocabulary: Vocabulary = { endTokens: new Set(), encode: () => [], decode: () => '' };
+
 /**
- * A sampler for one answer. In this order: repetition penalty, presence and frequency penalties, bias, temperature,
- * top-k, top-p, min-p; so does vLLM, and Hugging Face's generate with its warpers.
+ * A sampler for one answer. On the logits, in this order: repetition penalty, presence and frequency penalties, DRY,
+ * bias, bans, temperature; then on the candidates: top-k, typical, top-p, min-p, XTC, or mirostat in the place of all
+ * five. So do vLLM and Hugging Face's generate with what they have of these, and llama.cpp but for the temperature,
+ * which it applies last.
  *
- * @param prompt the prompt's tokens, for the repetition penalty
+ * @param prompt the prompt's tokens, for the repetition penalty and DRY
  */
-export function createSampler(parameters: GenerationParameters, prompt: readonly number[]): Sampler {
-  const {
-    temperature,
-    top_k,
-    top_p,
-    min_p,
-    repetition_penalty,
-    presence_penalty,
-    frequency_penalty,
-    logit_bias,
-  } = parameters;
+export function createSampler(
+  parameters: GenerationParameters,
+  prompt: readonly number[],
+  vocabulary: Vocabulary = noVocabulary,
+): Sampler {
   const random = createRandom(parameters.seed);
-  const seen = new Set(prompt);
-  const counts = new Map<number, number>();
+  const history: History = {
+    tokens: [...prompt],
+    written: [],
+    seen: new Set(prompt),
+    counts: new Map(),
+  };
+  const onLogits = logitSteps(parameters, history, vocabulary);
+  const onCandidates = candidateSteps(parameters, random);
+  const mirostat = parameters.mirostat === 2 ? createMirostat(parameters) : undefined;
   const choose = (logits: Float32Array): number => {
-    applyRepetitionPenalty(logits, seen, repetition_penalty);
-    applyCountPenalties(logits, counts, presence_penalty, frequency_penalty);
-    applyLogitBias(logits, logit_bias);
+    for (const step of onLogits) step(logits);
     const best = argmax(logits);
     // A temperature so low that logits overflow when divided by it is greedy as well.
-    if (temperature < 1e-5) return best;
-    for (let i = 0; i < logits.length; i++) logits[i] /= temperature;
+    if (parameters.temperature < 1e-5) return best;
+    divide(logits, temperatureFor(logits, parameters));
     const candidates = allCandidates(logits);
-    keepTopK(candidates, top_k);
-    keepTopP(candidates, top_p);
-    keepMinP(candidates, min_p);
+    if (mirostat) return mirostat(candidates, random);
+    for (const step of onCandidates) step(candidates);
     return draw(candidates, random());
   };
   return {
     next(logits) {
       const token = choose(logits);
-      seen.add(token);
-      counts.set(token, (counts.get(token) ?? 0) + 1);
+      history.tokens.push(token);
+      history.written.push(token);
+      history.seen.add(token);
+      history.counts.set(token, (history.counts.get(token) ?? 0) + 1);
       return token;
     },
   };
+}
+
+/** What stood before. */
+interface History {
+  /** Prompt and answer. */
+  tokens: number[];
+  /** The answer. */
+  written: number[];
+  seen: Set<number>;
+  counts: Map<number, number>;
+}
+
+/** What changes logits `[vocab]`, in order; what is off is left out. */
+function logitSteps(
+  parameters: GenerationParameters,
+  history: History,
+  vocabulary: Vocabulary,
+): ((logits: Float32Array) => void)[] {
+  const { repetition_penalty, presence_penalty, frequency_penalty, logit_bias } = parameters;
+  const { dry_multiplier, dry_sequence_breakers, min_tokens, ignore_eos, bad_words } = parameters;
+  const allowed = parameters.allowed_token_ids && new Set(parameters.allowed_token_ids);
+  const ends = new Set([...vocabulary.endTokens, ...parameters.stop_token_ids]);
+  const bad = badSequences(bad_words, vocabulary.encode);
+  const dry = {
+    multiplier: dry_multiplier,
+    base: parameters.dry_base,
+    allowedLength: parameters.dry_allowed_length,
+    lastN: parameters.dry_penalty_last_n,
+    breaks: breakerOf(dry_sequence_breakers, vocabulary),
+  };
+  const steps: [on: boolean, step: (logits: Float32Array) => void][] = [
+    [repetition_penalty !== 1, (logits) => applyRepetitionPenalty(logits, history.seen, repetition_penalty)],
+    [
+      presence_penalty !== 0 || frequency_penalty !== 0,
+      (logits) => applyCountPenalties(logits, history.counts, presence_penalty, frequency_penalty),
+    ],
+    [dry_multiplier > 0, (logits) => applyDry(logits, history.tokens, dry)],
+    [true, (logits) => applyLogitBias(logits, logit_bias)],
+    [allowed !== null, (logits) => allowOnly(logits, allowed!)],
+    [ignore_eos, (logits) => ban(logits, vocabulary.endTokens)],
+    [min_tokens > 0, (logits) => history.written.length < min_tokens && ban(logits, ends)],
+    [bad.length > 0, (logits) => banSequences(logits, history.written, bad)],
+  ];
+  return steps.filter(([on]) => on).map(([, step]) => step);
+}
+
+/** What narrows down the candidates, in order. */
+function candidateSteps(
+  { top_k, typical_p, top_p, min_p, xtc_probability, xtc_threshold }: GenerationParameters,
+  random: () => number,
+): ((candidates: Candidates) => void)[] {
+  const steps: [on: boolean, step: (candidates: Candidates) => void][] = [
+    [top_k > 0, (candidates) => keepTopK(candidates, top_k)],
+    [typical_p < 1, (candidates) => keepTypical(candidates, typical_p)],
+    [top_p < 1, (candidates) => keepTopP(candidates, top_p)],
+    [min_p > 0, (candidates) => keepMinP(candidates, min_p)],
+    [
+      xtc_probability > 0,
+      (candidates) => {
+        if (random() < xtc_probability) excludeTopChoices(candidates, xtc_threshold);
+      },
+    ],
+  ];
+  return steps.filter(([on]) => on).map(([, step]) => step);
+}
+
+/**
+ * The temperature at these logits: with a range it lies between temperature - range and temperature + range, by how
+ * large the entropy is of the largest that it could be, to the power of the exponent (llama.cpp's dynamic temperature).
+ */
+function temperatureFor(
+  logits: Float32Array,
+  { temperature, dynatemp_range: range, dynatemp_exponent: exponent }: GenerationParameters,
+): number {
+  if (range === 0) return temperature;
+  const { entropy, most } = entropyOf(allCandidates(logits));
+  const [low, high] = [Math.max(0, temperature - range), temperature + range];
+  const share = most > 0 ? Math.min(1, entropy / most) : 0;
+  return Math.max(1e-3, low + (high - low) * share ** exponent);
+}
+
+/** Mirostat 2 (Basu et al., 2021): only tokens of at most mu bits, mu following the surprise of what was taken. */
+function createMirostat({ mirostat_tau: tau, mirostat_eta: eta }: GenerationParameters) {
+  let mu = 2 * tau;
+  return (candidates: Candidates, random: () => number): number => {
+    keepUnsurprising(candidates, mu);
+    const token = draw(candidates, random());
+    mu -= eta * (surpriseOf(candidates, token) - tau);
+    return token;
+  };
+}
+
+/** Whether a token's text has one of the breakers in it. */
+function breakerOf(breakers: readonly string[], { decode }: Vocabulary): (token: number) => boolean {
+  const known = new Map<number, boolean>();
+  return (token) => {
+    let breaks = known.get(token);
+    if (breaks === undefined) {
+      const text = decode([token]);
+      breaks = breakers.some((breaker) => text.includes(breaker));
+      known.set(token, breaks);
+    }
+    return breaks;
+  };
+}
+
+function divide(logits: Float32Array, by: number): void {
+  for (let i = 0; i < logits.length; i++) logits[i] /= by;
 }
 
 /**

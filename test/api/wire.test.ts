@@ -9,8 +9,10 @@ import {
   parseCompletionRequest,
   wholeAnswer,
 } from '../../src/api/openai.ts';
+import { generationParameters } from '../../src/api/parameters.ts';
 import { parsePlainOptions } from '../../src/api/plain.ts';
 import { signatureFault, signRequest } from '../../src/api/signature.ts';
+import { defaultParameters } from '../../src/generation/parameters.ts';
 
 const usage = { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 };
 const start: GenerationEvent = { type: 'start', prompt_tokens: 3 };
@@ -151,6 +153,15 @@ describe('requests', () => {
       if (param) expect((error as BadRequest).param).toBe(param);
       expect((error as BadRequest).message).toMatch(/^[`T].*\.$/);
     }
+  });
+
+  it('know the parameters that generation knows, and no others', () => {
+    expect(Object.keys(generationParameters.shape).sort()).toEqual(Object.keys(defaultParameters).sort());
+    const { stop, ...others } = defaultParameters;
+    const { parameters } = parseCompletionRequest({ model: 'm', prompt: 'p', ...others });
+    // null is "not given" here.
+    const given = Object.entries(others).filter(([, value]) => value !== null);
+    expect(parameters).toEqual(Object.fromEntries(given));
   });
 
   it('never throw anything but a refusal', () => {

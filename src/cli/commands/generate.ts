@@ -23,6 +23,7 @@ interface Options {
   seed?: number;
   stop?: string[];
   stopTokenIds?: number[];
+  set: Record<string, unknown>;
   json?: boolean;
 }
 
@@ -51,6 +52,12 @@ export function generateCommand(): Command {
       '--stop-token-ids <ids...>',
       'tokens that end the answer',
       (value: string, all: number[] = []) => [...all, number(value)],
+    )
+    .option(
+      '--set <name=value>',
+      "any other of the API's parameters: --set dry_multiplier=0.8; may be said again",
+      setting,
+      {},
     )
     .option('--json', 'print text, finish_reason and usage as one line of JSON')
     .action(async (words: string[], options: Options) => {
@@ -96,6 +103,7 @@ function parametersOf(options: Options): Partial<GenerationParameters> {
     seed: options.seed,
     stop: options.stop,
     stop_token_ids: options.stopTokenIds,
+    ...options.set,
   };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
 }
@@ -104,6 +112,18 @@ function number(value: string): number {
   const parsed = Number(value);
   if (value.trim() === '' || !Number.isFinite(parsed)) throw new InvalidArgumentError('It is a number.');
   return parsed;
+}
+
+/** A value is JSON where it can be, and a text otherwise. */
+function setting(text: string, all: Record<string, unknown>): Record<string, unknown> {
+  const at = text.indexOf('=');
+  if (at < 1) throw new InvalidArgumentError('It is a name and its value, like min_tokens=20.');
+  const value = text.slice(at + 1);
+  try {
+    return { ...all, [text.slice(0, at)]: JSON.parse(value) };
+  } catch {
+    return { ...all, [text.slice(0, at)]: value };
+  }
 }
 
 function json(value: string): Record<string, number> {
