@@ -31,21 +31,33 @@ export const usageSchema = z.object({
 });
 export type Usage = z.infer<typeof usageSchema>;
 
+const likelihood = z.object({
+  id: z.number().int(),
+  text: z.string(),
+  bytes: z.array(z.number().int()),
+  logprob: z.number().nullable(),
+});
+const tokenLogprob = likelihood.extend({ top: z.array(likelihood) });
+/** A token, how likely it was, and the likeliest at its place. */
+export type TokenLogprob = z.infer<typeof tokenLogprob>;
+
+/** Which of the choices. */
+const index = z.number().int().min(0);
+
 const generationEvents = [
   z.object({ type: z.literal('start'), prompt_tokens: z.number().int() }),
   z.object({
     type: z.literal('delta'),
+    index,
     text: z.string(),
     tokens: z.array(z.number().int()),
+    logprobs: z.array(tokenLogprob).optional(),
   }),
-  z.object({
-    type: z.literal('done'),
-    finish_reason: z.enum(['stop', 'length']),
-    usage: usageSchema,
-  }),
+  z.object({ type: z.literal('end'), index, finish_reason: z.enum(['stop', 'length']) }),
+  z.object({ type: z.literal('done'), usage: usageSchema }),
 ] as const;
 const generationEvent = z.discriminatedUnion('type', generationEvents);
-/** What happens in a generation, in order: one start, deltas, one done. */
+/** What happens in a generation, in order: one start, of each choice deltas and one end, one done. */
 export type GenerationEvent = z.infer<typeof generationEvent>;
 
 const serviceEvent = z.discriminatedUnion('type', [

@@ -1,56 +1,62 @@
 /**
- * OpenAI's wire format for text (https://platform.openai.com/docs/api-reference): requests checked, answers and
- * chunks built. Parameters that are not served are refused by name.
+ * OpenAI's wire format for text (https://platform.openai.com/docs/api-reference): requests checked. Parameters that are
+ * not served are refused by name.
  */
 import { z } from 'zod';
-import { parse } from './errors.ts';
-import type { GenerationEvent, GenerationInput, Usage } from './events.ts';
-import { chatMessages, type generationParameters, looseParameters, wellFormed } from './parameters.ts';
+import { BadRequest, parse } from './errors.ts';
+import type { GenerationInput } from './events.ts';
+import { chatMessages, type generationParameters, looseParameters, wellFormed, whole } from './parameters.ts';
 
 export type { ErrorObject } from './errors.ts';
 export type Parameters = Partial<z.infer<typeof generationParameters>>;
 
+const { best_of, echo, top_logprobs, ...others } = looseParameters.shape;
 const common = {
-  ...looseParameters.shape,
+  ...others,
   model: z.string('expected the name of a model').min(1).max(200),
   stream: z.boolean().optional(),
   stream_options: z.strictObject({ include_usage: z.boolean().optional() }).optional(),
-  n: z.literal(1, 'expected 1: one answer is given to each request').optional(),
   user: z.string().max(512).optional(),
   /** wick's own: where the model answers, and whether the edge's may stand in for a service that is down. */
   placement: z.enum(['edge', 'service']).optional(),
   fallback: z.boolean().optional(),
 };
 
+const promptText = wellFormed(1_000_000);
+const promptTokens = z
+  .array(whole(0, 10_000_000), 'expected a text, token ids, or a list of either')
+  .min(1, 'expected at least one token')
+  .max(1_000_000);
+/** Prompts in one request. */
+const PROMPTS = 128;
+
 const completionRequest = z.strictObject({
   ...common,
+  best_of,
+  echo,
+  /** As many of the likeliest tokens are told beside each that was taken. */
+  logprobs: whole(0, 20).nullable().optional(),
   prompt: z.union([
-    wellFormed(1_000_000),
-    z.tuple([wellFormed(1_000_000)]),
-    z.array(z.number().int().min(0)).min(1).max(1_000_000),
+    promptText,
+    promptTokens,
+    z.array(promptText).min(1).max(PROMPTS),
+    z.array(promptTokens).min(1).max(PROMPTS),
   ]),
 });
 
 const chatCompletionRequest = z.strictObject({
   ...common,
   messages: chatMessages,
-  max_completion_tokens: looseParameters.shape.max_tokens,
+  max_tokens: whole(1, 1_000_000).optional(),
+  max_completion_tokens: whole(1, 1_000_000).optional(),
+  logprobs: z.boolean().optional(),
+  top_logprobs: whole(0, 20).optional(),
 });
 
 /** Parameters of OpenAI's that wick knows and does not serve. */
 const unserved = Object.fromEntries(
   [
-    ...[
-      'best_of',
-      'echo',
-      'logprobs',
-      'top_logprobs',
-      'suffix',
-      'functions',
-      'function_call',
-      'tools',
-      'tool_choice',
-    ],
+    ...['suffix', 'functions', 'function_call', 'tools', 'tool_choice'],
     ...[
       'parallel_tool_calls',
       'response_format',
@@ -68,7 +74,8 @@ const unserved = Object.fromEntries(
 /** What a request asks for, whichever route it came by. */
 export interface TextRequest {
   model: string;
-  input: GenerationInput;
+  /** One, or more where a completion has several prompts. */
+  inputs: GenerationInput[];
   parameters: Parameters;
   stream: boolean;
   includeUsage: boolean;
@@ -81,15 +88,22 @@ export interface TextRequest {
  * @throws BadRequest naming what is wrong
  */
 export function parseCompletionRequest(body: unknown): TextRequest {
-  const { prompt, ...request } = parse(completionRequest, withoutNulls(body), unserved);
-  const first = prompt[0];
-  const input: GenerationInput =
-    typeof prompt === 'string'
-      ? { text: prompt }
-      : typeof first === 'string'
-        ? { text: first }
-        : { tokens: prompt as number[] };
-  return textRequest(request, input);
+  const { prompt, logprobs, ...request } = parse(completionRequest, withoutNulls(body), unserved);
+  const { n = 1, best_of, stream } = request;
+  if (best_of != null && best_of < n)
+    throw new BadRequest('`best_of` has to be at least `n`.', { param: 'best_of' });
+  if (best_of != null && best_of > n && stream)
+    throw new BadRequest('`best_of` is not for a stream: all is written before the best is known.', {
+      param: 'best_of',
+    });
+  return textRequest({ ...request, ...(logprobs != null && { top_logprobs: logprobs }) }, inputsOf(prompt));
+}
+
+/** A text, token ids, or a list of either. */
+function inputsOf(prompt: z.infer<typeof completionRequest>['prompt']): GenerationInput[] {
+  if (typeof prompt === 'string') return [{ text: prompt }];
+  if (typeof prompt[0] === 'number') return [{ tokens: prompt as number[] }];
+  return prompt.map((each) => (typeof each === 'string' ? { text: each } : { tokens: each as number[] }));
 }
 
 /**
@@ -97,12 +111,17 @@ export function parseCompletionRequest(body: unknown): TextRequest {
  * @throws BadRequest naming what is wrong
  */
 export function parseChatCompletionRequest(body: unknown): TextRequest {
-  const { messages, max_completion_tokens, ...request } = parse(
+  const { messages, max_completion_tokens, logprobs, top_logprobs, ...request } = parse(
     chatCompletionRequest,
     withoutNulls(body),
     unserved,
   );
-  return textRequest({ ...request, max_tokens: max_completion_tokens ?? request.max_tokens }, { messages });
+  if (top_logprobs !== undefined && !logprobs)
+    throw new BadRequest('`top_logprobs` needs `logprobs` to be true.', { param: 'top_logprobs' });
+  const max_tokens = max_completion_tokens ?? request.max_tokens;
+  return textRequest({ ...request, max_tokens, ...(logprobs && { top_logprobs: top_logprobs ?? 0 }) }, [
+    { messages },
+  ]);
 }
 
 /** null means "not given" on OpenAI's wire. */
@@ -111,11 +130,11 @@ function withoutNulls(body: unknown): unknown {
   return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
 }
 
-const ownNames = ['model', 'stream', 'stream_options', 'n', 'user', 'placement', 'fallback'] as const;
-const commonRequest = z.strictObject(common);
+const ownNames = ['model', 'stream', 'stream_options', 'user', 'placement', 'fallback'] as const;
+const commonRequest = z.strictObject({ ...common, best_of, echo, top_logprobs });
 type Common = z.infer<typeof commonRequest>;
 
-function textRequest(request: Common, input: GenerationInput): TextRequest {
+function textRequest(request: Common, inputs: GenerationInput[]): TextRequest {
   const { model, stream, stream_options, placement, fallback, stop } = request;
   const own = new Set<string>(ownNames);
   const given = Object.entries(request).filter(([name, value]) => !own.has(name) && value !== undefined);
@@ -123,102 +142,11 @@ function textRequest(request: Common, input: GenerationInput): TextRequest {
   if (typeof stop === 'string') parameters.stop = [stop];
   return {
     model,
-    input,
+    inputs,
     parameters,
     stream: stream ?? false,
     includeUsage: stream_options?.include_usage ?? false,
     placement,
     fallback: fallback ?? false,
   };
-}
-
-/** Which of the two routes an answer is for. */
-export type Form = 'completion' | 'chat';
-
-/** What stands in every answer and chunk. */
-export interface AnswerHead {
-  id: string;
-  model: string;
-  /** Unix seconds. */
-  created: number;
-  /** wick's own: who answered, where that was not who was asked. */
-  wick?: { placement: 'edge' | 'service'; fallback: boolean };
-}
-
-/** A new answer's head. */
-export function answerHead(form: Form, model: string, wick?: AnswerHead['wick']): AnswerHead {
-  const id = `${form === 'chat' ? 'chatcmpl' : 'cmpl'}-${crypto.randomUUID().replaceAll('-', '')}`;
-  return {
-    id,
-    model,
-    created: Math.floor(Date.now() / 1000),
-    ...(wick && { wick }),
-  };
-}
-
-type FinishReason = 'stop' | 'length';
-
-/** A whole answer from a generation's events. */
-export async function wholeAnswer(
-  form: Form,
-  head: AnswerHead,
-  events: AsyncIterable<GenerationEvent>,
-): Promise<object> {
-  let text = '';
-  let end: { finish_reason: FinishReason; usage: Usage } | undefined;
-  for await (const event of events) {
-    if (event.type === 'delta') text += event.text;
-    if (event.type === 'done') end = event;
-  }
-  if (!end) throw new Error('The generation ended without its last event.');
-  const { id, ...rest } = head;
-  const choice = { index: 0, logprobs: null, finish_reason: end.finish_reason };
-  return form === 'chat'
-    ? {
-        id,
-        object: 'chat.completion',
-        ...rest,
-        choices: [
-          {
-            ...choice,
-            message: { role: 'assistant', content: text, refusal: null },
-          },
-        ],
-        usage: end.usage,
-      }
-    : {
-        id,
-        object: 'text_completion',
-        ...rest,
-        choices: [{ ...choice, text }],
-        usage: end.usage,
-      };
-}
-
-/** The chunks of a streamed answer, as objects; what ends the stream (`[DONE]`) is the sender's. */
-export async function* answerChunks(
-  form: Form,
-  head: AnswerHead,
-  events: AsyncIterable<GenerationEvent>,
-  includeUsage: boolean,
-): AsyncGenerator<object> {
-  const { id, ...rest } = head;
-  const object = form === 'chat' ? 'chat.completion.chunk' : 'text_completion';
-  const chunk = (part: object, finish_reason: FinishReason | null) => ({
-    id,
-    object,
-    ...rest,
-    choices: [{ index: 0, ...part, logprobs: null, finish_reason }],
-    ...(includeUsage && { usage: null }),
-  });
-  for await (const event of events) {
-    if (event.type === 'start' && form === 'chat')
-      yield chunk({ delta: { role: 'assistant', content: '' } }, null);
-    if (event.type === 'delta')
-      yield chunk(form === 'chat' ? { delta: { content: event.text } } : { text: event.text }, null);
-    if (event.type === 'done') {
-      yield chunk(form === 'chat' ? { delta: {} } : { text: '' }, event.finish_reason);
-      if (includeUsage) yield { id, object, ...rest, choices: [], usage: event.usage };
-    }
-  }
 }

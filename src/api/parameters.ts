@@ -22,7 +22,7 @@ const stopText = wellFormed(256).min(1, 'expected at least one character');
 
 export const generationParameters = z.strictObject({
   /** Tokens at most. */
-  max_tokens: whole(1, 1_000_000),
+  max_tokens: whole(0, 1_000_000),
   /** 0 takes the likeliest token each time. */
   temperature: number(0, 2),
   /** Only the k likeliest tokens; 0 is off. */
@@ -67,6 +67,12 @@ export const generationParameters = z.strictObject({
     .record(z.string().regex(/^\d{1,7}$/, 'expected token ids as names'), number(-100, 100))
     .refine((bias) => Object.keys(bias).length <= 1024, 'expected at most 1024 entries'),
   seed: whole(-(2 ** 53 - 1), 2 ** 53 - 1).nullable(),
+  /** Choices; how many are written for the likeliest to be given; whether the prompt stands before each. */
+  n: whole(1, 32),
+  best_of: whole(1, 32).nullable(),
+  echo: z.boolean(),
+  /** How many of the likeliest tokens are told beside each that was taken; null tells of none. */
+  top_logprobs: whole(0, 20).nullable(),
   stop: z.array(stopText).max(4, 'expected at most 4 stop strings'),
   stop_token_ids: z.array(whole(0, 10_000_000)).max(64, 'expected at most 64 stop tokens'),
 });

@@ -8,6 +8,10 @@ const options = generationParameters.omit({
   logit_bias: true,
   stop_token_ids: true,
   allowed_token_ids: true,
+  n: true,
+  best_of: true,
+  echo: true,
+  top_logprobs: true,
 });
 
 const schema = options.partial().extend({

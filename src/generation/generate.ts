@@ -1,9 +1,8 @@
-/** An answer, token by token. */
-import { createDecodingState } from './kv-cache.ts';
+/** Answers to a prompt, as events. */
+import { type Ending, type FinishReason, type Piece, writeChoice } from './choice.ts';
+import type { TokenLogprob } from './logprobs.ts';
 import type { TextModel } from './model.ts';
 import { completeParameters, type GenerationParameters, InvalidInputError } from './parameters.ts';
-import { createSampler } from './sampler.ts';
-import { createStopMatcher } from './stop.ts';
 import type { ChatMessage } from './text-tokenizer.ts';
 
 export type GenerationInput = { text: string } | { tokens: number[] } | { messages: ChatMessage[] };
@@ -16,13 +15,15 @@ export interface Usage {
 
 export type GenerationEvent =
   | { type: 'start'; prompt_tokens: number }
-  /** Whole characters, with the tokens taken since the event before. */
-  | { type: 'delta'; text: string; tokens: number[] }
-  | { type: 'done'; finish_reason: 'stop' | 'length'; usage: Usage };
+  /** Whole characters of choice `index`, with the tokens taken since the event before. */
+  | { type: 'delta'; index: number; text: string; tokens: number[]; logprobs?: TokenLogprob[] }
+  | { type: 'end'; index: number; finish_reason: FinishReason }
+  | { type: 'done'; usage: Usage };
 
 /**
- * Generates an answer: one `start`, any number of `delta`, one `done`. Between two tokens the event loop gets its
- * turn; after the signal's abort, or when the reader leaves, at most the running step is finished.
+ * Generates answers: one `start`, for each choice any number of `delta` and one `end`, and one `done`. Choices are
+ * written one after the other, choice i with the seed that lies i above the given one. Of `best_of` the likeliest are
+ * given when all are written.
  *
  * @throws InvalidInputError for parameters out of range, and for a prompt that leaves no room in the context
  * @throws the signal's reason when it aborts
@@ -35,65 +36,48 @@ export async function* generate(
 ): AsyncGenerator<GenerationEvent> {
   const parameters = completeParameters(given, model.defaults, model.vocabSize);
   const prompt = promptTokens(model, input);
-  const room = model.contextLength - prompt.length;
-  const limit = Math.min(parameters.max_tokens, room);
-  const { tokenizer, endTokens } = model;
-  const sampler = createSampler(parameters, prompt, {
-    endTokens,
-    encode: (text) => tokenizer.encode(text),
-    decode: (ids) => tokenizer.decode(ids),
-  });
-  const ends = new Set([...endTokens, ...parameters.stop_token_ids]);
-  const decoder = tokenizer.streamDecoder();
-  const matcher = createStopMatcher(parameters.stop);
-  const state = createDecodingState(model);
-  try {
-    yield { type: 'start', prompt_tokens: prompt.length };
-    let completion = 0;
-    let finish: 'stop' | 'length' = 'length';
-    let unsent: number[] = [];
-    let next: readonly number[] = prompt;
-    while (completion < limit) {
-      await macrotask();
-      signal?.throwIfAborted();
-      const token = sampler.next(await state.step(next));
-      completion++;
-      if (ends.has(token)) {
-        finish = 'stop';
-        break;
-      }
-      unsent.push(token);
-      const { text, stopped } = matcher.push(decoder.push(token));
-      if (text) {
-        yield { type: 'delta', text, tokens: unsent };
-        unsent = [];
-      }
-      if (stopped) {
-        finish = 'stop';
-        break;
-      }
-      next = [token];
+  const { n, best_of, seed } = parameters;
+  const write = (index: number, scored: boolean) =>
+    writeChoice(model, prompt, { ...parameters, seed: seed === null ? null : seed + index }, signal, scored);
+  yield { type: 'start', prompt_tokens: prompt.length };
+  let completion = 0;
+  if (best_of !== null && best_of > n) {
+    const choices: { pieces: Piece[]; ending: Ending }[] = [];
+    for (let i = 0; i < best_of; i++) choices.push(await whole(write(i, true)));
+    completion = choices.reduce((sum, { ending }) => sum + ending.completion_tokens, 0);
+    choices.sort((a, b) => b.ending.mean_logprob - a.ending.mean_logprob);
+    for (const [index, { pieces, ending }] of choices.slice(0, n).entries()) {
+      for (const piece of pieces) yield { type: 'delta', index, ...piece };
+      yield { type: 'end', index, finish_reason: ending.finish_reason };
     }
-    if (unsent.length > 0) {
-      const tail = matcher.push(decoder.end());
-      const rest = tail.stopped ? { text: '', stopped: true } : matcher.end();
-      if (tail.stopped || rest.stopped) finish = 'stop';
-      const text = tail.text + rest.text;
-      if (text) yield { type: 'delta', text, tokens: unsent };
+  } else {
+    for (let index = 0; index < n; index++) {
+      const pieces = write(index, false);
+      try {
+        let next = await pieces.next();
+        for (; !next.done; next = await pieces.next()) yield { type: 'delta', index, ...next.value };
+        completion += next.value.completion_tokens;
+        yield { type: 'end', index, finish_reason: next.value.finish_reason };
+      } finally {
+        await pieces.return(undefined as never);
+      }
     }
-    const total = prompt.length + completion;
-    yield {
-      type: 'done',
-      finish_reason: finish,
-      usage: {
-        prompt_tokens: prompt.length,
-        completion_tokens: completion,
-        total_tokens: total,
-      },
-    };
-  } finally {
-    state.close();
   }
+  yield {
+    type: 'done',
+    usage: {
+      prompt_tokens: prompt.length,
+      completion_tokens: completion,
+      total_tokens: prompt.length + completion,
+    },
+  };
+}
+
+async function whole(pieces: AsyncGenerator<Piece, Ending>): Promise<{ pieces: Piece[]; ending: Ending }> {
+  const list: Piece[] = [];
+  let next = await pieces.next();
+  for (; !next.done; next = await pieces.next()) list.push(next.value);
+  return { pieces: list, ending: next.value };
 }
 
 /**
@@ -127,13 +111,3 @@ export function promptTokens(
   }
   return tokens;
 }
-
-/** Lets everything else that waits run once: timers, other requests, aborts. */
-const macrotask = (): Promise<void> =>
-  new Promise((resolve) => {
-    const { setImmediate: immediate } = globalThis as {
-      setImmediate?: (task: () => void) => void;
-    };
-    if (immediate) immediate(resolve);
-    else setTimeout(resolve, 0);
-  });

@@ -8,6 +8,8 @@ export interface DecodingState {
    * @throws Error if the graph fails
    */
   step(tokens: readonly number[]): Promise<Float32Array>;
+  /** Takes tokens; returns the logits that follow each of them. */
+  steps(tokens: readonly number[]): Promise<Float32Array[]>;
   /** Frees the cache. */
   close(): void;
 }
@@ -26,35 +28,38 @@ export function createDecodingState(model: TextModel): DecodingState {
       shape,
     );
   return {
-    async step(tokens) {
-      const before = all.length;
-      all = [...all, ...tokens];
-      // A graph without a cache reads everything again.
-      const fresh = cache.length === 0 ? all : tokens;
-      const from = all.length - fresh.length;
-      const feeds: Record<string, Tensor> = {
-        input_ids: int64(fresh, [1, fresh.length]),
-      };
-      if (needs.has('attention_mask'))
-        feeds.attention_mask = int64(new Array(all.length).fill(1), [1, all.length]);
-      if (needs.has('position_ids'))
-        feeds.position_ids = int64(
-          fresh.map((_, i) => from + i),
-          [1, fresh.length],
-        );
-      if (needs.has('use_cache_branch'))
-        feeds.use_cache_branch = new Tensor('bool', Uint8Array.of(before > 0 ? 1 : 0), [1]);
-      for (const spec of cache) feeds[spec.input] = past?.get(spec.input) ?? emptyCache(spec);
-      const results = await session.run(feeds, outputs);
-      for (const tensor of past?.values() ?? []) release(tensor);
-      past = new Map(cache.map(({ input, output }) => [input, results[output]]));
-      return lastRow(results.logits);
-    },
+    step: async (tokens) => rowsOf(await run(tokens), 1)[0],
+    steps: async (tokens) => rowsOf(await run(tokens), tokens.length),
     close() {
       for (const tensor of past?.values() ?? []) release(tensor);
       past = undefined;
     },
   };
+
+  async function run(tokens: readonly number[]): Promise<Tensor> {
+    const before = all.length;
+    all = [...all, ...tokens];
+    // A graph without a cache reads everything again.
+    const fresh = cache.length === 0 ? all : tokens;
+    const from = all.length - fresh.length;
+    const feeds: Record<string, Tensor> = {
+      input_ids: int64(fresh, [1, fresh.length]),
+    };
+    if (needs.has('attention_mask'))
+      feeds.attention_mask = int64(new Array(all.length).fill(1), [1, all.length]);
+    if (needs.has('position_ids'))
+      feeds.position_ids = int64(
+        fresh.map((_, i) => from + i),
+        [1, fresh.length],
+      );
+    if (needs.has('use_cache_branch'))
+      feeds.use_cache_branch = new Tensor('bool', Uint8Array.of(before > 0 ? 1 : 0), [1]);
+    for (const spec of cache) feeds[spec.input] = past?.get(spec.input) ?? emptyCache(spec);
+    const results = await session.run(feeds, outputs);
+    for (const tensor of past?.values() ?? []) release(tensor);
+    past = new Map(cache.map(({ input, output }) => [input, results[output]]));
+    return results.logits;
+  }
 
   function emptyCache({ type, empty }: CacheSpec): Tensor {
     return type === 'float16'
@@ -63,13 +68,18 @@ export function createDecodingState(model: TextModel): DecodingState {
   }
 }
 
-/** The logits of the last position, as float32 `[vocab]`. */
-function lastRow(logits: Tensor): Float32Array {
+/** The logits of the last positions, each as float32 `[vocab]`. */
+function rowsOf(logits: Tensor, count: number): Float32Array[] {
   const vocab = logits.dims.at(-1)!;
-  const start = logits.size - vocab;
-  if (logits.type === 'float32') return (logits.data as Float32Array).slice(start);
-  if (logits.type === 'float16')
-    return Float32Array.from((logits.data as Uint16Array).subarray(start), halfToFloat);
+  const places = Array.from({ length: count }, (_, i) => logits.size - (count - i) * vocab);
+  if (logits.type === 'float32') {
+    const data = logits.data as Float32Array;
+    return places.map((at) => data.slice(at, at + vocab));
+  }
+  if (logits.type === 'float16') {
+    const data = logits.data as Uint16Array;
+    return places.map((at) => Float32Array.from(data.subarray(at, at + vocab), halfToFloat));
+  }
   throw new Error(`The model's logits are ${logits.type}; wick knows float32 and float16.`);
 }
 

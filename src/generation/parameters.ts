@@ -1,7 +1,7 @@
 /** What a caller can say about how text is generated, and the range of each number. */
 
 export interface GenerationParameters {
-  /** Tokens at most, from 1. */
+  /** Tokens at most; 0 writes none, which `echo` and its probabilities may be wanted without. */
   max_tokens: number;
   /** Divides the logits; 0 takes the likeliest token each time. */
   temperature: number;
@@ -53,8 +53,16 @@ export interface GenerationParameters {
   bad_words: string[];
   /** Added to the logits of tokens by id, -100 to 100. */
   logit_bias: Record<string, number>;
-  /** The same seed gives the same text; null draws one. */
+  /** The same seed gives the same text, the next choice having the next seed; null draws one. */
   seed: number | null;
+  /** Choices: so many answers. */
+  n: number;
+  /** So many are written, and the `n` with the likeliest tokens given; null writes n. */
+  best_of: number | null;
+  /** Whether the prompt stands before each answer. */
+  echo: boolean;
+  /** How many of the likeliest tokens are told beside each that was taken; 0 tells of that alone, null of none. */
+  top_logprobs: number | null;
   /** Texts that end the answer and are not part of it. */
   stop: string[];
   /** Tokens that end the answer, besides the model's own. */
@@ -89,6 +97,10 @@ export const defaultParameters: GenerationParameters = {
   bad_words: [],
   logit_bias: {},
   seed: null,
+  n: 1,
+  best_of: null,
+  echo: false,
+  top_logprobs: null,
   stop: [],
   stop_token_ids: [],
 };
@@ -118,7 +130,8 @@ interface Range {
 }
 
 const ranges: Partial<Record<keyof GenerationParameters, Range>> = {
-  max_tokens: { min: 1, max: 1_000_000, whole: true },
+  max_tokens: { min: 0, max: 1_000_000, whole: true },
+  n: { min: 1, max: 32, whole: true },
   temperature: { min: 0, max: 2 },
   top_k: { min: 0, max: 1_000_000, whole: true },
   top_p: { min: 0, max: 1, aboveMin: true },
@@ -192,6 +205,21 @@ export function completeParameters(
   }
   if (mirostat !== 0 && mirostat !== 2)
     throw new InvalidInputError(`mirostat is 0 or 2, not ${show(mirostat)}.`, { param: 'mirostat' });
+  const { n, best_of, echo, top_logprobs } = parameters;
+  const optional = [
+    ['best_of', best_of, n, 32],
+    ['top_logprobs', top_logprobs, 0, 20],
+  ] as const;
+  for (const [name, value, least, most] of optional) {
+    if (value !== null && !(Number.isInteger(value) && value >= least && value <= most)) {
+      throw new InvalidInputError(
+        `${name} is a whole number from ${least} to ${most}, or null, not ${show(value)}.`,
+        { param: name },
+      );
+    }
+  }
+  if (typeof echo !== 'boolean')
+    throw new InvalidInputError(`echo is true or false, not ${show(echo)}.`, { param: 'echo' });
   if (typeof ignore_eos !== 'boolean')
     throw new InvalidInputError(`ignore_eos is true or false, not ${show(ignore_eos)}.`, {
       param: 'ignore_eos',

@@ -17,6 +17,8 @@ export interface TextTokenizer {
   /** A decoder of one answer, token by token. */
   streamDecoder(): StreamDecoder;
   idOf(token: string): number | undefined;
+  /** The bytes that a token stands for by itself: of marks their names, of characters perhaps a part. */
+  bytesOf(id: number): Uint8Array;
 }
 
 export interface StreamDecoder {
@@ -80,6 +82,11 @@ export function createTextTokenizer(tokenizer: object, config: object): TextToke
     },
     streamDecoder: () => (bytesOf ? byteDecoder(bytesOf) : growingDecoder(decode)),
     idOf: (token) => library.token_to_id(token),
+    bytesOf(id) {
+      const mark = library.get_added_tokens_decoder().get(id);
+      if (mark) return new TextEncoder().encode(mark.content);
+      return bytesOf ? bytesOf(id) : new TextEncoder().encode(decode([id]));
+    },
   };
 }
 

@@ -2,13 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BadRequest } from '../../src/api/errors.ts';
 import { type GenerationEvent, readEvents, type ServiceEvent, writeEvent } from '../../src/api/events.ts';
-import {
-  answerChunks,
-  answerHead,
-  parseChatCompletionRequest,
-  parseCompletionRequest,
-  wholeAnswer,
-} from '../../src/api/openai.ts';
+import { parseChatCompletionRequest, parseCompletionRequest } from '../../src/api/openai.ts';
+import { answerChunks, answerHead, wholeAnswer } from '../../src/api/openai-answers.ts';
 import { generationParameters } from '../../src/api/parameters.ts';
 import { parsePlainOptions } from '../../src/api/plain.ts';
 import { signatureFault, signRequest } from '../../src/api/signature.ts';
@@ -16,9 +11,11 @@ import { defaultParameters } from '../../src/generation/parameters.ts';
 
 const usage = { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 };
 const start: GenerationEvent = { type: 'start', prompt_tokens: 3 };
-const done: GenerationEvent = { type: 'done', finish_reason: 'stop', usage };
-const delta = (text: string): GenerationEvent => ({
+const end = (index = 0): GenerationEvent => ({ type: 'end', index, finish_reason: 'stop' });
+const done: GenerationEvent = { type: 'done', usage };
+const delta = (text: string, index = 0): GenerationEvent => ({
   type: 'delta',
+  index,
   text,
   tokens: [1],
 });
@@ -46,7 +43,7 @@ describe('events', () => {
         texts,
         fc.array(fc.integer({ min: 1, max: 30 }), { maxLength: 60 }),
         async (texts, cuts) => {
-          const events = [start, ...texts.map(delta), done];
+          const events = [start, ...texts.map((text) => delta(text)), end(), done];
           const bytes = new TextEncoder().encode(events.map(writeEvent).join(''));
           const chunks: Uint8Array[] = [];
           let at = 0;
@@ -85,15 +82,25 @@ describe('requests', () => {
       }),
     ).toEqual({
       model: 'm',
-      input: { text: 'a' },
+      inputs: [{ text: 'a' }],
       parameters: { stop: ['x'] },
       stream: false,
       includeUsage: false,
       placement: undefined,
       fallback: false,
     });
-    expect(parseCompletionRequest({ model: 'm', prompt: ['a'] }).input).toEqual({ text: 'a' });
-    expect(parseCompletionRequest({ model: 'm', prompt: [1, 2] }).input).toEqual({ tokens: [1, 2] });
+    expect(parseCompletionRequest({ model: 'm', prompt: ['a', 'b'] }).inputs).toEqual([
+      { text: 'a' },
+      { text: 'b' },
+    ]);
+    expect(parseCompletionRequest({ model: 'm', prompt: [1, 2] }).inputs).toEqual([{ tokens: [1, 2] }]);
+    expect(parseCompletionRequest({ model: 'm', prompt: [[1], [2, 3]] }).inputs).toEqual([
+      { tokens: [1] },
+      { tokens: [2, 3] },
+    ]);
+    expect(parseCompletionRequest({ model: 'm', prompt: 'a', logprobs: 3 }).parameters).toEqual({
+      top_logprobs: 3,
+    });
     const chat = parseChatCompletionRequest({
       model: 'm',
       messages: [
@@ -115,12 +122,14 @@ describe('requests', () => {
       stream: true,
       includeUsage: true,
     });
-    expect(chat.input).toEqual({
-      messages: [
-        { role: 'system', content: 'Be kind.' },
-        { role: 'user', content: 'Hi!' },
-      ],
-    });
+    expect(chat.inputs).toEqual([
+      {
+        messages: [
+          { role: 'system', content: 'Be kind.' },
+          { role: 'user', content: 'Hi!' },
+        ],
+      },
+    ]);
   });
 
   it.each([
@@ -130,15 +139,23 @@ describe('requests', () => {
     [{}, /model/, 'model'],
     [{ model: 'm' }, /prompt/, 'prompt'],
     [{ model: 'm', prompt: 7 }, /prompt/, 'prompt'],
-    [{ model: 'm', prompt: ['a', 'b'] }, /prompt/, null],
+    [{ model: 'm', prompt: [] }, /prompt/, null],
+    [{ model: 'm', prompt: ['a', 1] }, /prompt/, null],
+    [{ model: 'm', prompt: [[]] }, /prompt/, null],
+    [{ model: 'm', prompt: Array(200).fill('a') }, /prompt/, null],
     [{ model: 'm', prompt: 'a\ud800' }, /surrogate/, 'prompt'],
-    [{ model: 'm', prompt: 'a', max_tokens: -1 }, /max_tokens.*from 1/, 'max_tokens'],
+    [{ model: 'm', prompt: 'a', max_tokens: -1 }, /max_tokens.*from 0/, 'max_tokens'],
     [{ model: 'm', prompt: 'a', max_tokens: '5' }, /max_tokens/, 'max_tokens'],
     [{ model: 'm', prompt: 'a', temperature: 9 }, /temperature.*0 to 2/, 'temperature'],
-    [{ model: 'm', prompt: 'a', n: 2 }, /`n`/, 'n'],
+    [{ model: 'm', prompt: 'a', n: 0 }, /`n`.*1 to 32/, 'n'],
+    [{ model: 'm', prompt: 'a', n: 10_000 }, /`n`.*1 to 32/, 'n'],
+    [{ model: 'm', prompt: 'a', n: 3, best_of: 2 }, /`best_of` has to be at least `n`/, 'best_of'],
+    [{ model: 'm', prompt: 'a', best_of: 2, stream: true }, /not for a stream/, 'best_of'],
+    [{ model: 'm', prompt: 'a', logprobs: true }, /logprobs/, 'logprobs'],
+    [{ model: 'm', prompt: 'a', logprobs: 21 }, /logprobs.*0 to 20/, 'logprobs'],
     [{ model: 'm', prompt: 'a', stop: ['a', 'b', 'c', 'd', 'e'] }, /stop/, 'stop'],
     [{ model: 'm', prompt: 'a', logit_bias: { x: 1 } }, /logit_bias/, 'logit_bias.x'],
-    [{ model: 'm', prompt: 'a', echo: true }, /`echo` is a parameter that wick does not serve/, 'echo'],
+    [{ model: 'm', prompt: 'a', tools: [] }, /`tools` is a parameter that wick does not serve/, 'tools'],
     [
       { model: 'm', prompt: 'a', tempreature: 1 },
       /`tempreature` is not a parameter that wick knows/,
@@ -196,7 +213,7 @@ describe('requests', () => {
 
 describe('answers', () => {
   async function* events(): AsyncGenerator<GenerationEvent> {
-    yield* [start, delta('Hel'), delta('lo'), done];
+    yield* [start, delta('Hel'), delta('lo'), end(), done];
   }
 
   it('hold text, reason and usage', async () => {
@@ -211,6 +228,67 @@ describe('answers', () => {
       object: 'chat.completion',
       choices: [{ message: { role: 'assistant', content: 'Hello' } }],
     });
+  });
+
+  it('tell how likely tokens were, in the form of each route', async () => {
+    const likely = { id: 1, text: 'lo', bytes: [108, 111], logprob: -0.5 };
+    async function* told(): AsyncGenerator<GenerationEvent> {
+      yield start;
+      yield {
+        ...delta('Hel'),
+        logprobs: [{ ...likely, text: 'Hel', logprob: null, top: [] }],
+      } as GenerationEvent;
+      yield { ...delta('lo'), logprobs: [{ ...likely, top: [{ ...likely, text: 'p' }] }] } as GenerationEvent;
+      yield* [end(), done];
+    }
+    const completion = await wholeAnswer('completion', answerHead('completion', 'm'), told());
+    const logprobs = {
+      tokens: ['Hel', 'lo'],
+      token_logprobs: [null, -0.5],
+      top_logprobs: [null, { p: -0.5, lo: -0.5 }],
+      text_offset: [0, 3],
+    };
+    expect(completion).toMatchObject({ choices: [{ logprobs }] });
+    const content = { token: 'lo', logprob: -0.5, bytes: [108, 111] };
+    expect(await wholeAnswer('chat', answerHead('chat', 'm'), told())).toMatchObject({
+      choices: [
+        { logprobs: { content: [{ top_logprobs: [] }, { ...content, top_logprobs: [{ token: 'p' }] }] } },
+      ],
+    });
+    const offsets: unknown[] = [];
+    for await (const chunk of answerChunks('completion', answerHead('completion', 'm'), told(), false))
+      offsets.push((chunk as { choices: { logprobs: unknown }[] }).choices[0].logprobs);
+    expect(offsets).toMatchObject([{ text_offset: [0] }, { text_offset: [3] }, {}]);
+  });
+
+  it('have as many choices as were asked for, each role first and once', async () => {
+    async function* two(): AsyncGenerator<GenerationEvent> {
+      yield* [start, delta('a'), end(), delta('b', 1), end(1), done];
+    }
+    expect(await wholeAnswer('chat', answerHead('chat', 'm'), two())).toMatchObject({
+      choices: [
+        { index: 0, message: { content: 'a' } },
+        { index: 1, message: { content: 'b' } },
+      ],
+    });
+    const seen: string[] = [];
+    for await (const chunk of answerChunks('chat', answerHead('chat', 'm'), two(), false)) {
+      const [{ index, delta, finish_reason }] = (
+        chunk as {
+          choices: {
+            index: number;
+            delta: { role?: string; content?: string };
+            finish_reason: string | null;
+          }[];
+        }
+      ).choices;
+      seen.push(`${index} ${delta.role ?? delta.content ?? finish_reason}`);
+    }
+    expect(seen).toEqual(['0 assistant', '0 a', '0 stop', '1 assistant', '1 b', '1 stop']);
+    async function* cut(): AsyncGenerator<GenerationEvent> {
+      yield* [start, delta('a'), done];
+    }
+    await expect(wholeAnswer('chat', answerHead('chat', 'm'), cut())).rejects.toThrow(/without its last/);
   });
 
   it('stream the same in chunks, usage last where asked for', async () => {

@@ -65,7 +65,9 @@ async function startOther(generate: RequestListener, id = 'Heavy'): Promise<void
 /** Writes the beginning of an answer. */
 function begin(response: ServerResponse): void {
   response.writeHead(200, { 'content-type': 'application/x-ndjson' });
-  response.write('{"type":"start","prompt_tokens":4}\n{"type":"delta","text":" there","tokens":[5]}\n');
+  response.write(
+    '{"type":"start","prompt_tokens":4}\n{"type":"delta","index":0,"text":" there","tokens":[5]}\n',
+  );
 }
 
 const post = (body: object, init: RequestInit = {}, path = '/v1/completions') =>
@@ -176,7 +178,7 @@ test("a model that only the service has is asked for there, signed, and the serv
     }
     begin(response);
     response.end(
-      '{"type":"done","finish_reason":"stop","usage":{"prompt_tokens":4,"completion_tokens":1,"total_tokens":5}}\n',
+      '{"type":"end","index":0,"finish_reason":"stop"}\n{"type":"done","usage":{"prompt_tokens":4,"completion_tokens":1,"total_tokens":5}}\n',
     );
   });
   const { placement, ...heavy } = { ...wish, model: 'Heavy' };
@@ -195,7 +197,7 @@ const broken: [what: string, end: (response: ServerResponse) => unknown][] = [
   ['cuts its stream', (response) => setTimeout(() => response.destroy(), 50)],
   ['ends its stream early', (response) => response.end()],
   ['sends no events', (response) => response.end('<html>oops</html>\n')],
-  ['sends half an event', (response) => response.end('{"type":"done","finish_reason":')],
+  ['sends half an event', (response) => response.end('{"type":"done","usage":')],
   [
     'says that it failed',
     (response) => response.end(writeEvent({ type: 'error', status: 500, error: oops })),
@@ -239,7 +241,10 @@ test('a caller who leaves is a reader who leaves the service', async () => {
   let closed = 0;
   await startOther((_, response) => {
     begin(response);
-    const timer = setInterval(() => response.write('{"type":"delta","text":" and","tokens":[6]}\n'), 10);
+    const timer = setInterval(
+      () => response.write('{"type":"delta","index":0,"text":" and","tokens":[6]}\n'),
+      10,
+    );
     response.on('close', () => {
       clearInterval(timer);
       closed++;

@@ -32,7 +32,10 @@ async function collect(
     events,
     text: deltas.map(({ text }) => text).join(''),
     tokens: deltas.flatMap(({ tokens }) => tokens),
-    done: events.at(-1) as Extract<GenerationEvent, { type: 'done' }>,
+    done: {
+      ...(events.at(-1) as Extract<GenerationEvent, { type: 'done' }>),
+      finish_reason: events.flatMap((event) => (event.type === 'end' ? [event.finish_reason] : []))[0],
+    },
   };
 }
 
@@ -46,7 +49,8 @@ describe('generate', () => {
       type: 'start',
       prompt_tokens: done.usage.prompt_tokens,
     });
-    expect(events.slice(1, -1).every(({ type }) => type === 'delta')).toBe(true);
+    expect(events.slice(1, -2).every(({ type }) => type === 'delta')).toBe(true);
+    expect(events.at(-2)).toEqual({ type: 'end', index: 0, finish_reason: 'length' });
     expect(done.usage.total_tokens).toBe(done.usage.prompt_tokens + done.usage.completion_tokens);
     expect(model.tokenizer.decode(tokens)).toBe(text);
     expect(text.length).toBeGreaterThan(40);
@@ -57,6 +61,66 @@ describe('generate', () => {
     const at = async (seed: number) => (await collect({ text: 'The cat' }, { ...parameters, seed })).text;
     expect(await at(1)).toBe(await at(1));
     expect(await at(1)).not.toBe(await at(2));
+  });
+
+  it('writes choices one after the other, each as it would be alone with its seed', async () => {
+    const parameters = { max_tokens: 12, temperature: 1, seed: 7 };
+    const { events } = await collect({ text: 'The cat' }, { ...parameters, n: 3 });
+    const textOf = (of: number) =>
+      events.map((event) => (event.type === 'delta' && event.index === of ? event.text : '')).join('');
+    for (const index of [0, 1, 2]) {
+      const alone = await collect({ text: 'The cat' }, { ...parameters, seed: 7 + index });
+      expect(textOf(index)).toBe(alone.text);
+    }
+    expect(events.filter(({ type }) => type === 'end')).toHaveLength(3);
+    expect(events.at(-1)).toMatchObject({ type: 'done', usage: { completion_tokens: 36 } });
+  });
+
+  it('gives the likeliest of those it has written', async () => {
+    const parameters = { max_tokens: 12, temperature: 1.5, seed: 7, top_logprobs: 0 };
+    const mean = ({ events }: { events: GenerationEvent[] }, index = 0) => {
+      const told = events.flatMap((event) =>
+        event.type === 'delta' && event.index === index ? (event.logprobs ?? []) : [],
+      );
+      return told.reduce((sum, { logprob }) => sum + logprob!, 0) / told.length;
+    };
+    const alone = await Promise.all(
+      [0, 1, 2, 3].map(async (i) => mean(await collect({ text: 'The cat' }, { ...parameters, seed: 7 + i }))),
+    );
+    const best = await collect({ text: 'The cat' }, { ...parameters, n: 2, best_of: 4 });
+    const wanted = [...alone].sort((a, b) => b - a);
+    expect(mean(best, 0)).toBeCloseTo(wanted[0], 5);
+    expect(mean(best, 1)).toBeCloseTo(wanted[1], 5);
+    expect(best.done.usage.completion_tokens).toBe(48);
+  });
+
+  it('tells how likely tokens were: of an echoed prompt what scoring says', async () => {
+    const text = 'Once upon a time, there was a little fox who liked to sing.';
+    const { events } = await collect({ text }, { max_tokens: 0, echo: true, top_logprobs: 3 });
+    const told = events.flatMap((event) => (event.type === 'delta' ? event.logprobs! : []));
+    const said = events.map((event) => (event.type === 'delta' ? event.text : '')).join('');
+    expect(said).toBe(text);
+    expect(told[0]).toMatchObject({ logprob: null, top: [] });
+    const nats = -told.slice(1).reduce((sum, { logprob }) => sum + logprob!, 0);
+    const score = await bitsPerByte(model, text);
+    expect(nats / Math.LN2 / score.bytes).toBeCloseTo(score.bits_per_byte, 4);
+    for (const { logprob, top, bytes, text: token } of told.slice(1)) {
+      expect(top.map((each) => each.logprob)).toEqual(
+        [...top.map((each) => each.logprob!)].sort((a, b) => b - a),
+      );
+      expect(top).toHaveLength(3);
+      expect(top[0].logprob).toBeGreaterThanOrEqual(logprob!);
+      expect(new TextDecoder().decode(Uint8Array.from(bytes))).toBe(token);
+    }
+    expect(events.at(-1)).toMatchObject({ type: 'done', usage: { completion_tokens: 0 } });
+    // Of what it writes at temperature 0, each token is the likeliest; the sampler changes nothing of what is told.
+    const plain = await collect({ text }, { max_tokens: 8, temperature: 0, top_logprobs: 2 });
+    const odd = { temperature: 0.3, top_k: 1, presence_penalty: 0 };
+    const again = await collect({ text }, { max_tokens: 8, top_logprobs: 2, ...odd });
+    const likely = ({ events }: { events: GenerationEvent[] }) =>
+      events.flatMap((event) => (event.type === 'delta' ? event.logprobs! : []));
+    expect(likely(again)).toEqual(likely(plain));
+    for (const { id, logprob, top } of likely(plain)) expect(top[0]).toMatchObject({ id, logprob });
   });
 
   it('stops at stop strings, stop tokens and the end of the context', async () => {
@@ -127,8 +191,12 @@ describe('generate', () => {
 
 describe('parameters', () => {
   it.each([
-    ['max_tokens', 0],
     ['max_tokens', -1],
+    ['n', 0],
+    ['n', 33],
+    ['best_of', 0],
+    ['echo', 'yes'],
+    ['top_logprobs', 21],
     ['max_tokens', 1.5],
     ['max_tokens', 1e12],
     ['temperature', -0.1],

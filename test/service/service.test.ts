@@ -50,9 +50,9 @@ describe('generation', () => {
       type: 'start',
       prompt_tokens: expect.any(Number),
     });
+    expect(events.at(-2)).toEqual({ type: 'end', index: 0, finish_reason: 'length' });
     expect(events.at(-1)).toMatchObject({
       type: 'done',
-      finish_reason: 'length',
       usage: { completion_tokens: 20 },
     });
   });
@@ -179,7 +179,7 @@ describe('the door', () => {
       404,
       /no model "gpt-9".*Llama-wick-3M/,
     ],
-    ['negative max_tokens', JSON.stringify(request(-1)), 400, /max_tokens.*from 1/],
+    ['negative max_tokens', JSON.stringify(request(-1)), 400, /max_tokens.*from 0/],
     ['half a surrogate pair', '{"model":"m","input":{"text":"\\ud800"},"parameters":{}}', 400, /surrogate/],
     [
       'an unknown parameter',

@@ -66,19 +66,25 @@ export function generateCommand(): Command {
       const stop = new AbortController();
       process.once('SIGINT', () => stop.abort());
       const input = options.chat ? { messages: [{ role: 'user', content: prompt }] } : { text: prompt };
-      let text = '';
+      const choices: { text: string; finish_reason?: string; logprobs?: object[] }[] = [];
       try {
         for await (const event of generate(model, input, parametersOf(options), stop.signal)) {
-          if (event.type === 'delta' && options.json) text += event.text;
-          if (event.type === 'delta' && !options.json) process.stdout.write(event.text);
-          if (event.type === 'done' && options.json)
-            printJson({
-              model: model.id,
-              text,
-              finish_reason: event.finish_reason,
-              usage: event.usage,
-            });
-          if (event.type === 'done' && !options.json) process.stdout.write('\n');
+          if (event.type === 'delta') {
+            if (!options.json) process.stdout.write(event.text);
+            choices[event.index] ??= { text: '' };
+            const choice = choices[event.index];
+            choice.text += event.text;
+            if (event.logprobs) choice.logprobs = [...(choice.logprobs ?? []), ...event.logprobs];
+          }
+          if (event.type === 'end') {
+            choices[event.index] ??= { text: '' };
+            choices[event.index].finish_reason = event.finish_reason;
+            if (!options.json) process.stdout.write('\n');
+          }
+          if (event.type === 'done' && options.json) {
+            const what = choices.length === 1 ? choices[0] : { choices };
+            printJson({ model: model.id, ...what, usage: event.usage });
+          }
         }
       } catch (error) {
         if (!stop.signal.aborted) throw error;

@@ -1,0 +1,151 @@
+/** OpenAI's wire format for text: answers and chunks made of a generation's events. */
+import type { GenerationEvent, TokenLogprob, Usage } from './events.ts';
+
+/** Which of the two routes an answer is for. */
+export type Form = 'completion' | 'chat';
+
+/** What stands in every answer and chunk. */
+export interface AnswerHead {
+  id: string;
+  model: string;
+  /** Unix seconds. */
+  created: number;
+  /** wick's own: who answered, where that was not who was asked. */
+  wick?: { placement: 'edge' | 'service'; fallback: boolean };
+}
+
+/** A new answer's head. */
+export function answerHead(form: Form, model: string, wick?: AnswerHead['wick']): AnswerHead {
+  const id = `${form === 'chat' ? 'chatcmpl' : 'cmpl'}-${crypto.randomUUID().replaceAll('-', '')}`;
+  return {
+    id,
+    model,
+    created: Math.floor(Date.now() / 1000),
+    ...(wick && { wick }),
+  };
+}
+
+type FinishReason = 'stop' | 'length';
+
+/** A choice as far as it has come. */
+interface Choice {
+  text: string;
+  logprobs: TokenLogprob[] | undefined;
+  finish_reason: FinishReason | undefined;
+}
+
+/** A whole answer from a generation's events. */
+export async function wholeAnswer(
+  form: Form,
+  head: AnswerHead,
+  events: AsyncIterable<GenerationEvent>,
+): Promise<object> {
+  const choices: Choice[] = [];
+  const choiceOf = (index: number) => {
+    choices[index] ??= { text: '', logprobs: undefined, finish_reason: undefined };
+    return choices[index];
+  };
+  let usage: Usage | undefined;
+  for await (const event of events) {
+    if (event.type === 'delta') {
+      const choice = choiceOf(event.index);
+      choice.text += event.text;
+      if (event.logprobs) choice.logprobs = [...(choice.logprobs ?? []), ...event.logprobs];
+    }
+    if (event.type === 'end') choiceOf(event.index).finish_reason = event.finish_reason;
+    if (event.type === 'done') usage = event.usage;
+  }
+  if (!usage || choices.length === 0 || choices.some((choice) => !choice?.finish_reason))
+    throw new Error('The generation ended without its last event.');
+  const { id, ...rest } = head;
+  return {
+    id,
+    object: form === 'chat' ? 'chat.completion' : 'text_completion',
+    ...rest,
+    choices: choices.map(({ text, logprobs, finish_reason }, index) => ({
+      index,
+      ...(form === 'chat' ? { message: { role: 'assistant', content: text, refusal: null } } : { text }),
+      logprobs: logprobsOf(form, logprobs, 0),
+      finish_reason,
+    })),
+    usage,
+  };
+}
+
+/** The chunks of a streamed answer, as objects; what ends the stream (`[DONE]`) is the sender's. */
+export async function* answerChunks(
+  form: Form,
+  head: AnswerHead,
+  events: AsyncIterable<GenerationEvent>,
+  includeUsage: boolean,
+): AsyncGenerator<object> {
+  const { id, ...rest } = head;
+  const object = form === 'chat' ? 'chat.completion.chunk' : 'text_completion';
+  const chunk = (
+    index: number,
+    part: object,
+    finish_reason: FinishReason | null,
+    logprobs: object | null,
+  ) => ({
+    id,
+    object,
+    ...rest,
+    choices: [{ index, ...part, logprobs, finish_reason }],
+    ...(includeUsage && { usage: null }),
+  });
+  /** Characters of each choice so far: where the next token's text begins. */
+  const offsets: number[] = [];
+  const roleOf = (index: number) => chunk(index, { delta: { role: 'assistant', content: '' } }, null, null);
+  for await (const event of events) {
+    // The role stands first in each choice, and once; of the first it tells that the answer has begun.
+    if (event.type === 'start' && form === 'chat') yield roleOf(0);
+    if (event.type !== 'delta' && event.type !== 'end') {
+      if (event.type === 'done' && includeUsage)
+        yield { id, object, ...rest, choices: [], usage: event.usage };
+      continue;
+    }
+    const { index } = event;
+    if (offsets[index] === undefined) {
+      offsets[index] = 0;
+      if (form === 'chat' && index > 0) yield roleOf(index);
+    }
+    if (event.type === 'delta') {
+      const logprobs = logprobsOf(form, event.logprobs, offsets[index]);
+      offsets[index] += event.text.length;
+      const part = form === 'chat' ? { delta: { content: event.text } } : { text: event.text };
+      yield chunk(index, part, null, logprobs);
+    } else {
+      yield chunk(index, form === 'chat' ? { delta: {} } : { text: '' }, event.finish_reason, null);
+    }
+  }
+}
+
+/** @param offset characters of the choice that stand before these tokens */
+function logprobsOf(form: Form, logprobs: TokenLogprob[] | undefined, offset: number): object | null {
+  if (!logprobs) return null;
+  const described = ({ text, logprob, bytes }: Omit<TokenLogprob, 'top'>) => ({
+    token: text,
+    logprob: logprob ?? -9999,
+    bytes,
+  });
+  if (form === 'chat') {
+    const content = logprobs.map((each) => ({ ...described(each), top_logprobs: each.top.map(described) }));
+    return { content, refusal: null };
+  }
+  let at = offset;
+  const text_offset = logprobs.map(({ text }) => {
+    const start = at;
+    at += text.length;
+    return start;
+  });
+  return {
+    tokens: logprobs.map(({ text }) => text),
+    token_logprobs: logprobs.map(({ logprob }) => logprob),
+    top_logprobs: logprobs.map(({ top, text, logprob }) =>
+      logprob === null
+        ? null
+        : Object.fromEntries([...top.map((each) => [each.text, each.logprob]), [text, logprob]]),
+    ),
+    text_offset,
+  };
+}

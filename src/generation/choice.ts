@@ -1,0 +1,140 @@
+/** One answer to a prompt, token by token. */
+import { createDecodingState, type DecodingState } from './kv-cache.ts';
+import { type TokenLogprob, tokenLogprob } from './logprobs.ts';
+import type { TextModel } from './model.ts';
+import type { GenerationParameters } from './parameters.ts';
+import { createSampler } from './sampler.ts';
+import { createStopMatcher } from './stop.ts';
+
+export type FinishReason = 'stop' | 'length';
+
+/** Whole characters, with the tokens taken since the piece before, and how likely they were if that was asked for. */
+export interface Piece {
+  text: string;
+  tokens: number[];
+  logprobs?: TokenLogprob[];
+}
+
+/** How an answer ended, and what it was made of. */
+export interface Ending {
+  finish_reason: FinishReason;
+  completion_tokens: number;
+  /** The mean of the logarithms of its tokens' probabilities, where they were computed. */
+  mean_logprob: number;
+}
+
+/** Tokens of an echoed prompt whose logits are held, and told of, at once. */
+const ECHOED = 32;
+
+/**
+ * Writes one answer. Between two tokens the event loop gets its turn; after the signal's abort, or when the reader
+ * leaves, at most the running step is finished.
+ * @param prompt at least one token, fewer than the model's context
+ * @param scored whether the tokens' probabilities are computed though they are not told
+ */
+export async function* writeChoice(
+  model: TextModel,
+  prompt: readonly number[],
+  parameters: GenerationParameters,
+  signal: AbortSignal | undefined,
+  scored = false,
+): AsyncGenerator<Piece, Ending> {
+  const { tokenizer, endTokens } = model;
+  const { top_logprobs, max_tokens, stop, stop_token_ids } = parameters;
+  const limit = Math.min(max_tokens, model.contextLength - prompt.length);
+  const sampler = createSampler(parameters, prompt, {
+    endTokens,
+    encode: (text) => tokenizer.encode(text),
+    decode: (ids) => tokenizer.decode(ids),
+  });
+  const ends = new Set([...endTokens, ...stop_token_ids]);
+  const decoder = tokenizer.streamDecoder();
+  const matcher = createStopMatcher(stop);
+  const state = createDecodingState(model);
+  let [written, sum] = [0, 0];
+  let finish: FinishReason = 'length';
+  let unsent: Piece = emptyPiece(top_logprobs);
+  try {
+    let logits = yield* begin(state);
+    while (written < limit) {
+      signal?.throwIfAborted();
+      const told = top_logprobs !== null || scored;
+      const raw = told ? logits!.slice() : undefined;
+      const token = sampler.next(logits!);
+      written++;
+      const likelihood = raw && tokenLogprob(tokenizer, token, raw, top_logprobs ?? 0);
+      sum += likelihood?.logprob ?? 0;
+      if (ends.has(token)) {
+        finish = 'stop';
+        break;
+      }
+      unsent.tokens.push(token);
+      if (likelihood) unsent.logprobs?.push(likelihood);
+      const { text, stopped } = matcher.push(decoder.push(token));
+      if (text) {
+        yield { ...unsent, text };
+        unsent = emptyPiece(top_logprobs);
+      }
+      if (stopped) {
+        finish = 'stop';
+        break;
+      }
+      if (written === limit) break;
+      await macrotask();
+      signal?.throwIfAborted();
+      logits = await state.step([token]);
+    }
+    if (unsent.tokens.length > 0) {
+      const tail = matcher.push(decoder.end());
+      const rest = tail.stopped ? { text: '', stopped: true } : matcher.end();
+      if (tail.stopped || rest.stopped) finish = 'stop';
+      const text = tail.text + rest.text;
+      if (text) yield { ...unsent, text };
+    }
+    return { finish_reason: finish, completion_tokens: written, mean_logprob: sum / Math.max(1, written) };
+  } finally {
+    state.close();
+  }
+
+  /** Reads the prompt, and gives it where it is echoed. Returns the logits behind it, where any are needed. */
+  async function* begin(state: DecodingState): AsyncGenerator<Piece, Float32Array | undefined> {
+    await macrotask();
+    signal?.throwIfAborted();
+    if (!parameters.echo) return limit > 0 ? await state.step(prompt) : undefined;
+    if (top_logprobs === null) {
+      yield { text: tokenizer.decode(prompt), tokens: [...prompt] };
+      return limit > 0 ? await state.step(prompt) : undefined;
+    }
+    const echo = tokenizer.streamDecoder();
+    let last: Float32Array | undefined;
+    for (let at = 0; at < prompt.length; at += ECHOED) {
+      const tokens = prompt.slice(at, at + ECHOED);
+      const rows = await state.steps(tokens);
+      const logprobs = tokens.map((token, i) =>
+        tokenLogprob(tokenizer, token, i === 0 ? last : rows[i - 1], top_logprobs),
+      );
+      const text = tokens.map((token) => echo.push(token)).join('');
+      yield { text: at + ECHOED < prompt.length ? text : text + echo.end(), tokens, logprobs };
+      last = rows.at(-1);
+      await macrotask();
+      signal?.throwIfAborted();
+    }
+    return last;
+  }
+}
+
+const emptyPiece = (logprobs: number | null): Piece => ({
+  text: '',
+  tokens: [],
+  ...(logprobs !== null && { logprobs: [] }),
+});
+
+/** Lets everything else that waits run once: timers, other requests, aborts. */
+const macrotask = (): Promise<void> =>
+  new Promise((resolve) => {
+    const { setImmediate: immediate } = globalThis as {
+      setImmediate?: (task: () => void) => void;
+    };
+    if (immediate) immediate(resolve);
+    else setTimeout(resolve, 0);
+  });
