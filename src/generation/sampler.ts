@@ -26,6 +26,12 @@ export interface Sampler {
   next(logits: Float32Array): number;
 }
 
+/**
+ * Sees what each step of the sampler leaves: first what it is given, as the step `model`, then after each step that is
+ * on, under its name. The candidates are valid during the call alone.
+ */
+export type Observe = (step: string, candidates: Readonly<Candidates>) => void;
+
 /** What the sampler has to know of the model's vocabulary. */
 export interface Vocabulary {
   /** Tokens that end an answer. */
@@ -44,11 +50,13 @@ const noVocabulary: Vocabulary = { endTokens: new Set(), encode: () => [], decod
  * which it applies last.
  *
  * @param prompt the prompt's tokens, for the repetition penalty and DRY
+ * @param observe sees the distribution after each step
  */
 export function createSampler(
   parameters: GenerationParameters,
   prompt: readonly number[],
   vocabulary: Vocabulary = noVocabulary,
+  observe?: Observe,
 ): Sampler {
   const random = createRandom(parameters.seed);
   const history: History = {
@@ -58,18 +66,32 @@ export function createSampler(
     counts: new Map(),
   };
   const onLogits = logitSteps(parameters, history, vocabulary);
-  const onCandidates = candidateSteps(parameters, random);
   const mirostat = parameters.mirostat === 2 ? createMirostat(parameters) : undefined;
+  const onCandidates = mirostat
+    ? [{ name: 'mirostat', step: mirostat.narrow }]
+    : candidateSteps(parameters, random);
   const choose = (logits: Float32Array): number => {
-    for (const step of onLogits) step(logits);
+    observe?.('model', allCandidates(logits));
+    for (const { name, step } of onLogits) {
+      step(logits);
+      observe?.(name, allCandidates(logits));
+    }
     const best = argmax(logits);
     // A temperature so low that logits overflow when divided by it is greedy as well.
-    if (parameters.temperature < 1e-5) return best;
+    if (parameters.temperature < 1e-5) {
+      observe?.('temperature', only(best));
+      return best;
+    }
     divide(logits, temperatureFor(logits, parameters));
     const candidates = allCandidates(logits);
-    if (mirostat) return mirostat(candidates, random);
-    for (const step of onCandidates) step(candidates);
-    return draw(candidates, random());
+    observe?.('temperature', candidates);
+    for (const { name, step } of onCandidates) {
+      step(candidates);
+      observe?.(name, candidates);
+    }
+    const token = draw(candidates, random());
+    mirostat?.learn(candidates, token);
+    return token;
   };
   return {
     next(logits) {
@@ -93,12 +115,23 @@ interface History {
   counts: Map<number, number>;
 }
 
+/** A step under the name that a trace shows. */
+interface Step<T> {
+  name: string;
+  step: (on: T) => unknown;
+}
+
+/** The steps of a table that are on. */
+const stepsOn = <T>(
+  table: readonly (readonly [name: string, on: boolean, step: Step<T>['step']])[],
+): Step<T>[] => table.filter(([, on]) => on).map(([name, , step]) => ({ name, step }));
+
 /** What changes logits `[vocab]`, in order; what is off is left out. */
 function logitSteps(
   parameters: GenerationParameters,
   history: History,
   vocabulary: Vocabulary,
-): ((logits: Float32Array) => void)[] {
+): Step<Float32Array>[] {
   const { repetition_penalty, presence_penalty, frequency_penalty, logit_bias } = parameters;
   const { dry_multiplier, dry_sequence_breakers, min_tokens, ignore_eos, bad_words } = parameters;
   const allowed = parameters.allowed_token_ids && new Set(parameters.allowed_token_ids);
@@ -111,40 +144,44 @@ function logitSteps(
     lastN: parameters.dry_penalty_last_n,
     breaks: breakerOf(dry_sequence_breakers, vocabulary),
   };
-  const steps: [on: boolean, step: (logits: Float32Array) => void][] = [
-    [repetition_penalty !== 1, (logits) => applyRepetitionPenalty(logits, history.seen, repetition_penalty)],
+  return stepsOn<Float32Array>([
     [
+      'repetition_penalty',
+      repetition_penalty !== 1,
+      (logits) => applyRepetitionPenalty(logits, history.seen, repetition_penalty),
+    ],
+    [
+      'presence_and_frequency_penalty',
       presence_penalty !== 0 || frequency_penalty !== 0,
       (logits) => applyCountPenalties(logits, history.counts, presence_penalty, frequency_penalty),
     ],
-    [dry_multiplier > 0, (logits) => applyDry(logits, history.tokens, dry)],
-    [true, (logits) => applyLogitBias(logits, logit_bias)],
-    [allowed !== null, (logits) => allowOnly(logits, allowed!)],
-    [ignore_eos, (logits) => ban(logits, vocabulary.endTokens)],
-    [min_tokens > 0, (logits) => history.written.length < min_tokens && ban(logits, ends)],
-    [bad.length > 0, (logits) => banSequences(logits, history.written, bad)],
-  ];
-  return steps.filter(([on]) => on).map(([, step]) => step);
+    ['dry', dry_multiplier > 0, (logits) => applyDry(logits, history.tokens, dry)],
+    ['logit_bias', Object.keys(logit_bias).length > 0, (logits) => applyLogitBias(logits, logit_bias)],
+    ['allowed_token_ids', allowed !== null, (logits) => allowOnly(logits, allowed!)],
+    ['ignore_eos', ignore_eos, (logits) => ban(logits, vocabulary.endTokens)],
+    ['min_tokens', min_tokens > 0, (logits) => history.written.length < min_tokens && ban(logits, ends)],
+    ['bad_words', bad.length > 0, (logits) => banSequences(logits, history.written, bad)],
+  ]);
 }
 
 /** What narrows down the candidates, in order. */
 function candidateSteps(
   { top_k, typical_p, top_p, min_p, xtc_probability, xtc_threshold }: GenerationParameters,
   random: () => number,
-): ((candidates: Candidates) => void)[] {
-  const steps: [on: boolean, step: (candidates: Candidates) => void][] = [
-    [top_k > 0, (candidates) => keepTopK(candidates, top_k)],
-    [typical_p < 1, (candidates) => keepTypical(candidates, typical_p)],
-    [top_p < 1, (candidates) => keepTopP(candidates, top_p)],
-    [min_p > 0, (candidates) => keepMinP(candidates, min_p)],
+): Step<Candidates>[] {
+  return stepsOn<Candidates>([
+    ['top_k', top_k > 0, (candidates) => keepTopK(candidates, top_k)],
+    ['typical', typical_p < 1, (candidates) => keepTypical(candidates, typical_p)],
+    ['top_p', top_p < 1, (candidates) => keepTopP(candidates, top_p)],
+    ['min_p', min_p > 0, (candidates) => keepMinP(candidates, min_p)],
     [
+      'xtc',
       xtc_probability > 0,
       (candidates) => {
         if (random() < xtc_probability) excludeTopChoices(candidates, xtc_threshold);
       },
     ],
-  ];
-  return steps.filter(([on]) => on).map(([, step]) => step);
+  ]);
 }
 
 /**
@@ -165,13 +202,21 @@ function temperatureFor(
 /** Mirostat 2 (Basu et al., 2021): only tokens of at most mu bits, mu following the surprise of what was taken. */
 function createMirostat({ mirostat_tau: tau, mirostat_eta: eta }: GenerationParameters) {
   let mu = 2 * tau;
-  return (candidates: Candidates, random: () => number): number => {
-    keepUnsurprising(candidates, mu);
-    const token = draw(candidates, random());
-    mu -= eta * (surpriseOf(candidates, token) - tau);
-    return token;
+  return {
+    narrow: (candidates: Candidates) => keepUnsurprising(candidates, mu),
+    learn: (candidates: Candidates, token: number) => {
+      mu -= eta * (surpriseOf(candidates, token) - tau);
+    },
   };
 }
+
+/** One candidate, which is taken for certain. */
+const only = (id: number): Candidates => ({
+  ids: Uint32Array.of(id),
+  logits: Float32Array.of(0),
+  count: 1,
+  sorted: true,
+});
 
 /** Whether a token's text has one of the breakers in it. */
 function breakerOf(breakers: readonly string[], { decode }: Vocabulary): (token: number) => boolean {
