@@ -4,24 +4,32 @@ import type { DrawEvent } from '../api/draw.ts';
 import { errorObject } from '../api/errors.ts';
 import type { drawImage, ImageModel } from '../generation/image/pipeline.ts';
 import { InvalidInputError } from '../generation/parameters.ts';
+import type { SignImage } from './image-credentials.ts';
 import { encodeImage, previewSize } from './image-encode.ts';
 import type { Drawing, FromImageWorker, ToImageWorker } from './image-messages.ts';
 
 type ErrorEvent = Extract<DrawEvent, { type: 'error' }>;
 
-/** Loads a model in this worker thread, and draws what the main thread asks for until the thread ends. */
-export async function serveDrawings(load: () => Promise<ImageModel>, draw: typeof drawImage): Promise<void> {
+/**
+ * Loads a model in this worker thread, and draws what the main thread asks for until the thread ends.
+ * @param sign what is done to each finished file
+ */
+export async function serveDrawings(
+  load: () => Promise<ImageModel>,
+  draw: typeof drawImage,
+  sign: () => Promise<SignImage> = async () => async (file) => file,
+): Promise<void> {
   const port = parentPort!;
   const send = (message: FromImageWorker) => port.postMessage(message);
   const running = new Map<number, AbortController>();
-  let model: ImageModel;
+  let [model, signed]: [ImageModel?, SignImage?] = [];
   port.on('message', (message: ToImageWorker) => {
     if (message.type === 'close') process.exit(0);
     else if (message.type === 'cancel') running.get(message.id)?.abort();
     else void answer(message.id, message.drawing);
   });
   try {
-    model = await load();
+    [model, signed] = [await load(), await sign()];
   } catch (error) {
     send({ type: 'failed', message: (error as Error).message });
     port.unref();
@@ -35,7 +43,7 @@ export async function serveDrawings(load: () => Promise<ImageModel>, draw: typeo
     const abort = new AbortController();
     running.set(id, abort);
     try {
-      for await (const event of eventsOf(model, draw, drawing, abort.signal))
+      for await (const event of eventsOf(model!, draw, signed!, drawing, abort.signal))
         send({ type: 'event', id, event });
     } catch (error) {
       send(abort.signal.aborted ? { type: 'cancelled', id } : { type: 'event', id, event: failure(error) });
@@ -48,6 +56,7 @@ export async function serveDrawings(load: () => Promise<ImageModel>, draw: typeo
 async function* eventsOf(
   model: ImageModel,
   draw: typeof drawImage,
+  sign: SignImage,
   { index, options, format, quality, width, height }: Drawing,
   signal: AbortSignal,
 ) {
@@ -84,7 +93,7 @@ async function* eventsOf(
       );
     }
     const { steps, scheduler, guidance_scale } = step;
-    const file = await encodeImage(step.pixels, {
+    const plain = await encodeImage(step.pixels, {
       format,
       quality,
       width,
@@ -92,6 +101,7 @@ async function* eventsOf(
       origin,
       settings: { negative_prompt, steps, scheduler, guidance_scale, seed },
     });
+    const file = await sign(plain, format);
     yield { type: 'image', index, seed, b64_json: file.toString('base64'), format, width, height } as const;
   }
 }

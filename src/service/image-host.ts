@@ -52,9 +52,9 @@ const restarting = {
 
 /** Starts a thread for the image model in `folder`. */
 export function createImageHost(folder: string, options: ImageHostOptions): ImageHost {
-  const { maxQueue, provider, threads, variant, onNote = () => {} } = options;
+  const { maxQueue, provider, threads, variant, credentials, onNote = () => {} } = options;
   const { worker: module = new URL('./image-worker.ts', import.meta.url) } = options;
-  const workerData: ImageWorkerStart = { folder, provider, threads, variant };
+  const workerData: ImageWorkerStart = { folder, provider, threads, variant, credentials };
   const ready = Promise.withResolvers<ImageModelInfo>();
   ready.promise.catch(() => {});
   let info: ImageModelInfo | undefined;

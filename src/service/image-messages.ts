@@ -1,10 +1,13 @@
 /** What the service's main thread and an image model's worker thread say to each other. */
 import type { DrawEvent, ImageFormat } from '../api/draw.ts';
 import type { DrawOptions, ImageModel } from '../generation/image/pipeline.ts';
+import type { Credentials } from './image-credentials.ts';
 import type { ImageLoadOptions } from './image-folder.ts';
 
 export interface ImageWorkerStart extends ImageLoadOptions {
   folder: string;
+  /** Whose signature finished files get. */
+  credentials?: Credentials;
 }
 
 /** What is known of a model before it draws. */

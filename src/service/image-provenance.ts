@@ -17,7 +17,7 @@ export interface Settings {
 }
 
 /** IPTC's name for media made wholly by a trained model. */
-const SOURCE_TYPE = 'http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia';
+export const SOURCE_TYPE = 'http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia';
 
 /** The names that image tools show for schedulers. */
 const samplers: Readonly<Record<string, string>> = {

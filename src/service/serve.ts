@@ -3,6 +3,7 @@ import type { Server } from 'node:http';
 import { basename } from 'node:path';
 import { serve as listen } from '@hono/node-server';
 import { createService, type LogEntry } from './app.ts';
+import type { Credentials } from './image-credentials.ts';
 import { findImageFolders } from './image-folder.ts';
 import { createImageHost, type ImageHost } from './image-host.ts';
 import { findModelFolders, type Provider } from './model-folder.ts';
@@ -19,6 +20,8 @@ export interface ServeOptions {
   variant: string;
   maxConcurrent: number;
   maxQueue: number;
+  /** Whose signature drawn images get. */
+  credentials?: Credentials;
   log: (entry: LogEntry) => void;
   note: (text: string) => void;
   /** The module of image models' threads, where it is not to be the service's own. */

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { LogEntry } from '../../service/app.ts';
 import { type Provider, providers } from '../../service/model-folder.ts';
@@ -14,6 +15,8 @@ interface Options {
   maxConcurrent: number;
   maxQueue: number;
   drainTimeout: number;
+  c2paCertificate?: string;
+  c2paKey?: string;
   json?: boolean;
 }
 
@@ -42,6 +45,13 @@ export function serveCommand(): Command {
     .option('--max-concurrent <n>', 'generations of one model that run in turns', whole(1, 1024), 4)
     .option('--max-queue <n>', 'requests to one model that wait', whole(0, 100_000), 64)
     .option('--drain-timeout <s>', 'seconds that running answers get after SIGTERM', whole(0, 86_400), 30)
+    .addOption(
+      new Option(
+        '--c2pa-certificate <file>',
+        'sign images (PNG, JPEG) with Content Credentials: certificates, PEM',
+      ).env('WICK_C2PA_CERTIFICATE'),
+    )
+    .addOption(new Option('--c2pa-key <file>', 'the key of the first certificate, PEM').env('WICK_C2PA_KEY'))
     .option('--json', 'write the log as one JSON object a line')
     .action(async (options: Options) => {
       const note = (text: string) => (options.json ? printJson({ note: text }) : console.log(text));
@@ -50,6 +60,7 @@ export function serveCommand(): Command {
         : (entry: LogEntry) => console.log(logLine(entry));
       const service = await startService({
         ...options,
+        credentials: credentialsOf(options),
         secret: process.env.WICK_SECRET ?? '',
         log,
         note,
@@ -69,6 +80,20 @@ export function serveCommand(): Command {
         process.on('SIGINT', end(130)).on('SIGTERM', end(0));
       });
     });
+}
+
+function credentialsOf({ c2paCertificate, c2paKey }: Options) {
+  if (!c2paCertificate && !c2paKey) return undefined;
+  if (!c2paCertificate || !c2paKey)
+    throw new Error('Content Credentials need both --c2pa-certificate and --c2pa-key.');
+  const read = (file: string) => {
+    try {
+      return readFileSync(file, 'utf8');
+    } catch {
+      throw new Error(`There is no file ${file} that can be read.`);
+    }
+  };
+  return { certificate: read(c2paCertificate), key: read(c2paKey) };
 }
 
 function logLine({ method, path, status, ms, model, tokens, images }: LogEntry): string {
