@@ -30,11 +30,15 @@ export const commands: Readonly<Record<string, Entry>> = {
     load: async () => (await import('./commands/eval.ts')).evalCommand(),
   },
   generate: {
-    summary: 'generate text on this machine',
+    summary: 'generate text on this machine or a server',
     load: async () => (await import('./commands/generate.ts')).generateCommand(),
   },
+  chat: {
+    summary: 'talk with a model on this machine or a server',
+    load: async () => (await import('./commands/chat.ts')).chatCommand(),
+  },
   draw: {
-    summary: 'draw an image on this machine',
+    summary: 'draw an image on this machine or a server',
     load: async () => (await import('./commands/draw.ts')).drawCommand(),
   },
   serve: {
@@ -46,7 +50,7 @@ export const commands: Readonly<Record<string, Entry>> = {
     load: async () => (await import('./commands/start.ts')).startCommand(),
   },
   models: {
-    summary: 'list model folders',
+    summary: 'list model folders, or the models of a server',
     load: async () => (await import('./commands/models.ts')).modelsCommand(),
   },
 };

@@ -25,11 +25,25 @@ export function ended(child: ChildProcessWithoutNullStreams): Promise<Ended> {
   });
 }
 
-/** Runs `wick ARGS` to its end. */
-export function run(args: string[], { input = '' }: { input?: string } = {}): Promise<Ended> {
-  // Colours are for terminals, whatever the tests themselves are told.
-  const { FORCE_COLOR, ...env } = process.env;
-  const child = spawn(process.execPath, [wick, ...args], { env });
-  child.stdin.end(input);
-  return ended(child);
+interface Surroundings {
+  /** What is piped to it. */
+  input?: string | Uint8Array;
+  /** Beside the tests' own environment. */
+  env?: Record<string, string>;
 }
+
+/** Starts `wick ARGS`. */
+export function start(
+  args: string[],
+  { input = '', env = {} }: Surroundings = {},
+): ChildProcessWithoutNullStreams {
+  // Colours are for terminals, whatever the tests themselves are told.
+  const { FORCE_COLOR, ...own } = process.env;
+  const child = spawn(process.execPath, [wick, ...args], { env: { ...own, ...env } });
+  child.stdin.end(input);
+  return child;
+}
+
+/** Runs `wick ARGS` to its end. */
+export const run = (args: string[], surroundings?: Surroundings): Promise<Ended> =>
+  ended(start(args, surroundings));

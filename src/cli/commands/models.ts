@@ -6,6 +6,14 @@ import { parseGptConfig } from '../../architecture/gpt-config.ts';
 import { findImageFolders } from '../../service/image-folder.ts';
 import { findModelFolders } from '../../service/model-folder.ts';
 import { formatBytes, formatCount, printJson } from '../output.ts';
+import { type ServerModel, serverModels } from '../remote/models.ts';
+import {
+  addServerOptions,
+  printable,
+  refuseLocalOptions,
+  type ServerOptions,
+  serverOf,
+} from '../remote/server.ts';
 
 interface ModelInfo {
   id: string;
@@ -29,13 +37,25 @@ interface Config {
   n_positions?: number;
 }
 
-/** `wick models`: the model folders there are. */
+interface Options extends ServerOptions {
+  models: string[];
+  json?: boolean;
+}
+
+/** `wick models`: the model folders there are, or the models of a server. */
 export function modelsCommand(): Command {
-  return new Command('models')
-    .description('List model folders.')
-    .option('--models <dirs...>', 'model folders, or folders of them', ['models'])
+  const command = new Command('models')
+    .description('List model folders, or the models of a server.')
+    .option('--models <dirs...>', 'model folders, or folders of them', ['models']);
+  return addServerOptions(command)
     .option('--json', 'print them as one line of JSON')
-    .action(({ models, json }: { models: string[]; json?: boolean }) => {
+    .action(async ({ models, json, ...options }: Options) => {
+      const server = serverOf(options);
+      if (server) {
+        refuseLocalOptions(command, ['models']);
+        const list = await serverModels(server);
+        return json ? printJson({ models: list }) : showServer(list);
+      }
       const list = [
         ...models.flatMap(findModelFolders).map(describe),
         ...models.flatMap(findImageFolders).map(describeImages),
@@ -54,6 +74,14 @@ export function modelsCommand(): Command {
         for (const { name, bytes } of graphs) console.log(`  ${name}  ${formatBytes(bytes)}`);
       }
     });
+}
+
+function showServer(models: ServerModel[]): void {
+  if (models.length === 0) console.log('The server lists no model.');
+  for (const { id, owned_by, wick } of models) {
+    const figures = [owned_by && `of ${owned_by}`, wick?.kind, wick?.placements?.join(' and ')];
+    console.log(printable(`${id}  ${figures.filter(Boolean).join(', ')}`.trimEnd()));
+  }
 }
 
 function describe(folder: string): ModelInfo {
