@@ -32,7 +32,7 @@ const onlyAuto = z.literal(
   'expected "auto": the model has one way of drawing, and no other to choose',
 );
 
-const common = z
+export const imageRequestSchema = z
   .strictObject({
     ...drawing,
     steps: drawing.num_inference_steps,
@@ -50,6 +50,12 @@ const common = z
   })
   .partial()
   .extend({ prompt });
+
+/** The form of `POST /v1/images/edits`. */
+export const editForm = imageRequestSchema.extend({ image: z.file(), mask: z.file().optional() });
+
+/** The query string of both routes: whether the answer is to be a job. */
+export const imageRouteOptions = z.strictObject({ async: z.enum(['1', '0', 'true', 'false']).optional() });
 
 /** Parameters of OpenAI's that wick knows and does not serve. */
 const unserved = Object.fromEntries(
@@ -100,7 +106,7 @@ export function parseEditFields(fields: Readonly<Record<string, string>>): Image
 }
 
 function imageRequest(body: unknown, usualSize: { width?: number; height?: number }): ImageRequest {
-  const given = parse(common, withoutNulls(body), unserved);
+  const given = parse(imageRequestSchema, withoutNulls(body), unserved);
   const { prompt, model, size, response_format, stream = false, stream_options, steps, ...others } = given;
   const { user, quality, style, background, moderation, ...parameters } = others;
   if (steps !== undefined && parameters.num_inference_steps !== undefined) {
@@ -136,7 +142,7 @@ function imageRequest(body: unknown, usualSize: { width?: number; height?: numbe
   };
 }
 
-const query = z
+export const imageOptions = z
   .strictObject({
     seed: drawing.seed,
     size,
@@ -164,7 +170,7 @@ export function parseImageQuery(
     const text = options.getAll(name).at(-1)!;
     values[name] = numeric.has(name) ? numberOf(text) : text;
   }
-  const { size, steps, guidance, negative, compression, model, ...rest } = parse(query, {
+  const { size, steps, guidance, negative, compression, model, ...rest } = parse(imageOptions, {
     ...values,
     prompt,
   });

@@ -30,7 +30,7 @@ const promptTokens = z
 /** Prompts in one request. */
 const PROMPTS = 128;
 
-const completionRequest = z.strictObject({
+export const completionRequest = z.strictObject({
   ...common,
   best_of,
   echo,
@@ -44,7 +44,7 @@ const completionRequest = z.strictObject({
   ]),
 });
 
-const chatCompletionRequest = z.strictObject({
+export const chatCompletionRequest = z.strictObject({
   ...common,
   messages: chatMessages,
   max_tokens: whole(1, 1_000_000).optional(),

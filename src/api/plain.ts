@@ -14,7 +14,7 @@ const options = generationParameters.omit({
   top_logprobs: true,
 });
 
-const schema = options.partial().extend({
+export const plainOptions = options.partial().extend({
   model: z.string().min(1).max(200).optional(),
   placement: z.enum(['edge', 'service']).optional(),
   fallback: z.enum(['true', 'false']).optional(),
@@ -44,7 +44,7 @@ export function parsePlainOptions(query: URLSearchParams): PlainOptions {
           ? numberOf(last)
           : last;
   }
-  const { model, placement, fallback, ...parameters } = parse(schema, values);
+  const { model, placement, fallback, ...parameters } = parse(plainOptions, values);
   return { model, placement, fallback: fallback === 'true', parameters };
 }
 

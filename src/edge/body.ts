@@ -6,28 +6,51 @@ const limit = 1_000_000;
 /** Bytes and milliseconds for which the rest of a larger one is let run past: who still sends hears no answer. */
 const rest = { bytes: 32_000_000, milliseconds: 10_000 };
 
-/** @throws Failure 413, 400 if the bytes are not UTF-8, or there are none */
+/** @throws Failure 413, 415 if they are packed, 400 if the bytes are not UTF-8, or there are none */
 export async function readText(request: Request, what: string): Promise<string> {
+  const encoding = request.headers.get('content-encoding') ?? 'identity';
+  if (encoding.toLowerCase() !== 'identity') {
+    const sent = encoding.slice(0, 100);
+    throw new Failure(
+      'unsupported_content_type',
+      `The body is packed (${sent}), and is taken unpacked alone.`,
+    );
+  }
   const bytes = await readBytes(request, limit);
-  if (bytes.byteLength === 0)
-    throw new Failure(400, `The request has no body; it takes ${what}.`, { code: 'empty_body' });
+  if (bytes.byteLength === 0) throw new Failure('empty_body', `The request has no body; it takes ${what}.`);
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    throw new Failure(400, 'The body is not UTF-8.', { code: 'invalid_encoding' });
+    throw new Failure('invalid_encoding', 'The body is not UTF-8.');
   }
 }
 
-/** @throws Failure 413, 400 if there is no JSON */
+/**
+ * JSON, whatever type it says it has: `curl -d` calls any text a form.
+ * @throws Failure 413, 415 if it is of another type and no JSON, 400 if it is no JSON
+ */
 export async function readJson(request: Request): Promise<unknown> {
+  const type = mediaType(request);
+  if (type.startsWith('multipart/')) throw notJson(type);
   const text = await readText(request, 'a JSON object');
   try {
     return JSON.parse(text);
   } catch (error) {
+    if (type && !/^application\/(.*\+)?json$/.test(type)) throw notJson(type);
     const reason = (error as Error).message.replace(/\.?$/, '.');
-    throw new Failure(400, `The body is not JSON: ${reason}`, { code: 'invalid_json' });
+    throw new Failure('invalid_json', `The body is not JSON: ${reason}`);
   }
 }
+
+/** What type a body says it has, without its parameters; nothing where it does not say. */
+export const mediaType = (request: Request): string =>
+  (request.headers.get('content-type') ?? '').split(';')[0].trim().toLowerCase();
+
+const notJson = (type: string): Failure =>
+  new Failure(
+    'unsupported_content_type',
+    `The body has to be a JSON object, and is of the type ${type.slice(0, 100)}. With curl: -H 'content-type: application/json'.`,
+  );
 
 /** @throws Failure 413 */
 export async function readBytes(request: Request, limit: number): Promise<Uint8Array<ArrayBuffer>> {
@@ -47,9 +70,7 @@ export async function readBytes(request: Request, limit: number): Promise<Uint8A
   }
   if (tooLarge || size > limit) {
     await letPass(reader);
-    throw new Failure(413, `The body is larger than ${limit} bytes, the most there may be.`, {
-      code: 'body_too_large',
-    });
+    throw new Failure('body_too_large', `The body is larger than ${limit} bytes, the most there may be.`);
   }
   const bytes = new Uint8Array(size);
   let offset = 0;

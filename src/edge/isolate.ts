@@ -33,8 +33,7 @@ export async function* generateInIsolate(
 ): AsyncGenerator<GenerationEvent> {
   const slot = await slots.take(signal);
   if (!slot) {
-    throw new Failure(503, 'The edge is busy with other answers. Try again in a moment.', {
-      code: 'overloaded',
+    throw new Failure('overloaded', 'The edge is busy with other answers. Try again in a moment.', {
       retryAfter: 2,
     });
   }

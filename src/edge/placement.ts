@@ -84,11 +84,10 @@ export async function answer(
     if (!found) throw await absent(wish, access, signal);
     if (found.kind === 'image') {
       throw new Failure(
-        400,
+        'model_not_supported',
         `The model "${model}" draws and does not write; POST /v1/images/generations asks it.`,
         {
           param: 'model',
-          code: 'model_not_supported',
         },
       );
     }
@@ -138,10 +137,13 @@ async function absent(wish: Wish, access: ServiceAccess | undefined, signal: Abo
 /** The 404 that names the models there are. */
 export function unknownModel(id: string, models: readonly Model[], where = ''): Failure {
   const names = models.map((model) => model.id).join(', ') || 'none';
-  return new Failure(404, `There is no model "${id.slice(0, 100)}"${where}. There is: ${names}.`, {
-    param: 'model',
-    code: 'model_not_found',
-  });
+  return new Failure(
+    'model_not_found',
+    `There is no model "${id.slice(0, 100)}"${where}. There is: ${names}.`,
+    {
+      param: 'model',
+    },
+  );
 }
 
 const whenDown =

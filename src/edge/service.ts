@@ -32,8 +32,8 @@ const listLife = 5_000;
 
 /** The service cannot be reached, or is not fit to answer: what `fallback` is for. */
 export class ServiceDown extends Failure {
-  constructor(message: string, details: { code?: string; retryAfter?: number } = {}) {
-    super(503, message, { code: 'service_unavailable', retryAfter: 5, ...details });
+  constructor(message: string, { code, retryAfter = 5 }: { code?: string; retryAfter?: number } = {}) {
+    super(code ? { status: 503, code } : 'service_unavailable', message, { retryAfter });
   }
 }
 
@@ -173,7 +173,11 @@ async function refusal(response: Response): Promise<Failure> {
 
 /** The service's refusal in its own words, under a status that is one. */
 function failureOf(status: number, error: ErrorObject['error']): Failure {
-  return new Failure(status >= 400 && status <= 599 ? status : 500, error.message, error);
+  return new Failure(
+    { ...error, status: status >= 400 && status <= 599 ? status : 500 },
+    error.message,
+    error,
+  );
 }
 
 async function inTime<T>(promise: Promise<T>, milliseconds: number): Promise<T> {

@@ -3,7 +3,7 @@ import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { drawRequest, IMAGE_BYTES_LIMIT } from '../api/draw.ts';
-import { BadRequest, errorObject, parse } from '../api/errors.ts';
+import { BadRequest, Failure, parse } from '../api/errors.ts';
 import { generateRequest, writeEvent } from '../api/events.ts';
 import { signatureFault } from '../api/signature.ts';
 import type { ImageHost } from './image-host.ts';
@@ -34,22 +34,6 @@ const BODY_LIMIT = 8_000_000;
 /** An image and a mask in base64, and two prompts in which every character is escaped. */
 const DRAW_BODY_LIMIT = 2 * Math.ceil(IMAGE_BYTES_LIMIT / 3) * 4 + 100_000;
 
-/** A sealed refusal: the error object with its status. */
-class Refusal extends Error {
-  readonly status: number;
-  readonly details: { param?: string; code?: string; retryAfter?: number };
-
-  constructor(
-    status: number,
-    message: string,
-    details: { param?: string; code?: string; retryAfter?: number } = {},
-  ) {
-    super(message);
-    this.status = status;
-    this.details = details;
-  }
-}
-
 /** The service as a Hono app. */
 export function createService({
   secret,
@@ -77,7 +61,7 @@ export function createService({
     bodyLimit({
       maxSize,
       onError: () => {
-        throw new Refusal(413, `The body is larger than ${maxSize} bytes.`);
+        throw new Failure('body_too_large', `The body is larger than ${maxSize} bytes.`);
       },
     });
   const [usual, drawing] = [limit(BODY_LIMIT), limit(DRAW_BODY_LIMIT)];
@@ -89,7 +73,7 @@ export function createService({
       { secret, method: c.req.method, path: url.pathname + url.search, body },
       c.req.raw.headers,
     );
-    if (fault) throw new Refusal(401, fault, { code: 'invalid_signature' });
+    if (fault) throw new Failure('invalid_signature', fault);
     await next();
   });
 
@@ -147,8 +131,7 @@ export function createService({
 
   function refuseWhileDraining(): void {
     if (!draining()) return;
-    throw new Refusal(503, 'The service is about to end and takes no more requests.', {
-      code: 'draining',
+    throw new Failure('draining', 'The service is about to end and takes no more requests.', {
       retryAfter: 5,
     });
   }
@@ -170,34 +153,18 @@ export function createService({
       });
   }
 
-  app.notFound((c) => c.json(errorObject(404, `There is nothing at ${c.req.path.slice(0, 100)}.`), 404));
-  app.onError((error, c) => {
-    const began = {
-      method: c.req.method,
-      path: c.req.path.slice(0, 100),
-      ms: 0,
-    };
-    if (error instanceof Refusal) {
-      const { param, code, retryAfter } = error.details;
-      if (retryAfter) c.header('retry-after', String(retryAfter));
-      log({ ...began, status: error.status });
-      return c.json(
-        errorObject(error.status, error.message, { param, code }),
-        error.status as ContentfulStatusCode,
-      );
-    }
-    if (error instanceof BadRequest) {
-      log({ ...began, status: 400 });
-      return c.json(errorObject(400, error.message, error), 400);
-    }
-    console.error('A request failed:', error);
-    log({ ...began, status: 500 });
-    return c.json(
-      errorObject(500, 'Something went wrong in the service.', {
-        code: 'internal_error',
-      }),
-      500,
-    );
+  app.notFound((c) => {
+    throw new Failure('not_found', `There is nothing at ${c.req.path.slice(0, 100)}.`);
+  });
+  app.onError((thrown, c) => {
+    if (!(thrown instanceof Failure)) console.error('A request failed:', thrown);
+    const { status, retryAfter, body } =
+      thrown instanceof Failure
+        ? thrown
+        : new Failure('internal_error', 'Something went wrong in the service.');
+    if (retryAfter) c.header('retry-after', String(retryAfter));
+    log({ method: c.req.method, path: c.req.path.slice(0, 100), ms: 0, status });
+    return c.json(body, status as ContentfulStatusCode);
   });
   return app;
 }
@@ -210,23 +177,21 @@ function readJson(text: string): unknown {
   }
 }
 
-function noModel(model: string, known: readonly string[], instead: string | false): Refusal {
+function noModel(model: string, known: readonly string[], instead: string | false): Failure {
   const name = `"${model.slice(0, 100)}"`;
   const there = known.length > 0 ? `There is: ${known.join(', ')}.` : 'There is none for this.';
-  return new Refusal(
-    404,
+  return new Failure(
+    'model_not_found',
     instead ? `The model ${name} ${instead}. ${there}` : `There is no model ${name}. ${there}`,
     {
       param: 'model',
-      code: 'model_not_found',
     },
   );
 }
 
 function admitted<T extends object>(answer: T | { retryAfter: number }): T {
   if (!('retryAfter' in answer)) return answer;
-  throw new Refusal(503, `The service is busy. Try again in about ${answer.retryAfter} s.`, {
-    code: 'overloaded',
+  throw new Failure('overloaded', `The service is busy. Try again in about ${answer.retryAfter} s.`, {
     retryAfter: answer.retryAfter,
   });
 }

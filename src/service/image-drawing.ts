@@ -1,7 +1,7 @@
 /** Drawing on request in a worker thread: pixels from a model, files to the main thread. */
 import { parentPort } from 'node:worker_threads';
 import type { DrawEvent } from '../api/draw.ts';
-import { errorObject } from '../api/errors.ts';
+import { Failure } from '../api/errors.ts';
 import type { drawImage, ImageModel } from '../generation/image/pipeline.ts';
 import { InvalidInputError } from '../generation/parameters.ts';
 import type { SignImage } from './image-credentials.ts';
@@ -110,12 +110,8 @@ async function* eventsOf(
 export function failure(error: unknown): ErrorEvent {
   if (error instanceof InvalidInputError) {
     const { status, message, param, code } = error;
-    return { type: 'error', status, ...errorObject(status, message, { param, code }) };
+    return new Failure({ status, code }, message, { param }).event;
   }
   console.error('A drawing failed:', error);
-  return {
-    type: 'error',
-    status: 500,
-    ...errorObject(500, 'The drawing failed in the service.', { code: 'internal_error' }),
-  };
+  return new Failure('internal_error', 'The drawing failed in the service.').event;
 }

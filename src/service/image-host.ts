@@ -2,7 +2,7 @@
 import { randomInt } from 'node:crypto';
 import { Worker } from 'node:worker_threads';
 import type { DrawRequest } from '../api/draw.ts';
-import { errorObject } from '../api/errors.ts';
+import { Failure } from '../api/errors.ts';
 import { InvalidInputError } from '../generation/parameters.ts';
 import { endThread } from './end-thread.ts';
 import { decodeGiven, type GivenImages } from './image-decode.ts';
@@ -44,11 +44,8 @@ export interface ImageHost {
 const [RESTART, LONGEST_RESTART] = [1000, 30_000];
 const SEEDS = 2 ** 32;
 
-const restarting = {
-  type: 'error',
-  status: 503,
-  ...errorObject(503, 'The model broke off and starts again. Try once more.', { code: 'model_restarting' }),
-} as const;
+const restarting = new Failure('model_restarting', 'The model broke off and starts again. Try once more.')
+  .event;
 
 /** Starts a thread for the image model in `folder`. */
 export function createImageHost(folder: string, options: ImageHostOptions): ImageHost {

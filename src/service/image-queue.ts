@@ -1,6 +1,6 @@
 /** The line before one image model: one image is drawn at a time, and requests take turns image by image. */
 import type { DrawEvent } from '../api/draw.ts';
-import { errorObject } from '../api/errors.ts';
+import { Failure } from '../api/errors.ts';
 import { canDraw, type DrawStream, hasUnread, type Job, streamOf, tell } from './image-job.ts';
 import type { Drawing, FromImageWorker } from './image-messages.ts';
 
@@ -34,11 +34,7 @@ const FIRST_GUESS = 10;
 /** Seconds in which a reader takes no event while images wait for it; then its place goes to who needs it. */
 const PATIENCE = 120;
 
-const notRead = {
-  type: 'error',
-  status: 408,
-  ...errorObject(408, 'The images were not read, so that no more were drawn.', { code: 'not_read' }),
-} as const;
+const notRead = new Failure('not_read', 'The images were not read, so that no more were drawn.').event;
 
 export function createImageQueue({ maxQueue, draw, cancel }: ImageQueueOptions): ImageQueue {
   const jobs = new Set<Job>();

@@ -1,6 +1,6 @@
 /** A model's thread as the service sees it: admission, a line of bounded length, and a new thread when one dies. */
 import { Worker } from 'node:worker_threads';
-import { errorObject } from '../api/errors.ts';
+import { Failure } from '../api/errors.ts';
 import type { GenerateRequest, ServiceEvent } from '../api/events.ts';
 import { endThread } from './end-thread.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './worker-messages.ts';
@@ -71,13 +71,11 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
       ready.reject(new Error(`The thread of ${folder} ended with code ${code} before the model was loaded.`));
       const lost = [...jobs.values()].filter(({ state }) => state === 'running');
       for (const job of lost) {
-        receive(job.id, {
-          type: 'error',
-          status: 503,
-          ...errorObject(503, 'The model broke off and starts again. Try once more.', {
-            code: 'model_restarting',
-          }),
-        });
+        const broken = new Failure(
+          'model_restarting',
+          'The model broke off and starts again. Try once more.',
+        );
+        receive(job.id, broken.event);
       }
       onNote(`The thread of ${folder} ended with code ${code}; a new one starts.`);
       setTimeout(startWorker, 1000).unref();

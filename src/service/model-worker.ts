@@ -3,7 +3,7 @@
  * requests must not be the one that generates.
  */
 import { parentPort, workerData } from 'node:worker_threads';
-import { errorObject } from '../api/errors.ts';
+import { Failure } from '../api/errors.ts';
 import type { ServiceEvent } from '../api/events.ts';
 import { generate } from '../generation/generate.ts';
 import type { TextModel } from '../generation/model.ts';
@@ -51,18 +51,8 @@ async function answer(
 function failure(error: unknown): ServiceEvent {
   if (error instanceof InvalidInputError) {
     const { status, message, param, code } = error;
-    return {
-      type: 'error',
-      status,
-      ...errorObject(status, message, { param, code }),
-    };
+    return new Failure({ status, code }, message, { param }).event;
   }
   console.error('A generation failed:', error);
-  return {
-    type: 'error',
-    status: 500,
-    ...errorObject(500, 'The generation failed in the service.', {
-      code: 'internal_error',
-    }),
-  };
+  return new Failure('internal_error', 'The generation failed in the service.').event;
 }

@@ -168,7 +168,7 @@ describe('requests', () => {
     } catch (error) {
       expect(error).toBeInstanceOf(BadRequest);
       if (param) expect((error as BadRequest).param).toBe(param);
-      expect((error as BadRequest).message).toMatch(/^[`T].*\.$/);
+      expect((error as BadRequest).message).toMatch(/^[`T].*[.?]$/);
     }
   });
 

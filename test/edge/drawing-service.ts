@@ -4,7 +4,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import sharp from 'sharp';
 import { type DrawEvent, type DrawRequest, drawRequest } from '../../src/api/draw.ts';
-import { errorObject } from '../../src/api/errors.ts';
+import { Failure } from '../../src/api/errors.ts';
 import { writeEvent } from '../../src/api/events.ts';
 import { signatureFault } from '../../src/api/signature.ts';
 import { secret } from './worker.ts';
@@ -156,11 +156,11 @@ export function refuse(
   status: number,
   message: string,
   retryAfter?: number,
-  code?: string,
+  code: string | null = null,
 ): void {
   response.writeHead(status, {
     'content-type': 'application/json',
     ...(retryAfter && { 'retry-after': String(retryAfter) }),
   });
-  response.end(JSON.stringify(errorObject(status, message, { code })));
+  response.end(JSON.stringify(new Failure({ status, code }, message).body));
 }

@@ -269,8 +269,8 @@ test.each(wrong)('%.80j is refused', async (body, status, sentence) => {
 
 test('what is no JSON, and other methods, are refused', async () => {
   const text = await call('/v1/images/generations', { method: 'POST', body: 'a red apple' });
-  expect(text.status).toBe(400);
-  expect((await jsonOf(text)).error?.message).toContain('not JSON');
+  expect(text.status).toBe(415);
+  expect((await jsonOf(text)).error?.message).toContain('content-type');
   const method = await call('/v1/images/generations');
   expect(method.status).toBe(405);
   expect(method.headers.get('allow')).toBe('POST, OPTIONS');

@@ -171,7 +171,7 @@ describe('what cannot be drawn', () => {
     ],
     ['a side too long', () => request('x', { width: 4096 }), /from 64 to 2048/, 'parameters.width'],
     ['another format', () => request('x', { output_format: 'svg' }), /png/, 'parameters.output_format'],
-    ['an unknown parameter', () => request('x', { magic: 1 }), /not a parameter/, 'magic'],
+    ['an unknown parameter', () => request('x', { magic: 1 }), /not a parameter/, 'parameters.magic'],
     ['an image that is no base64', () => request('x', {}, { image: '%%%' }), /base64/, 'image'],
   ])('is refused by its status: %s', async (_, body, message, param) => {
     const response = await service.ask('POST', '/v1/draw', await body());

@@ -35,23 +35,28 @@ export async function imageModel(
   if (id === undefined) {
     const usual = drawing.find((model) => model.default) ?? drawing[0];
     if (usual) return usual;
-    throw new Failure(404, 'The service has no model that draws.', {
+    throw new Failure('model_not_found', 'The service has no model that draws.', {
       param: 'model',
-      code: 'model_not_found',
     });
   }
   const model = drawing.find((each) => each.id === id);
   if (model) return model;
   if (models.some((each) => each.id === id)) {
-    throw new Failure(400, `The model "${id}" writes and does not draw. What draws is: ${names}.`, {
-      param: 'model',
-      code: 'model_not_supported',
-    });
+    throw new Failure(
+      'model_not_supported',
+      `The model "${id}" writes and does not draw. What draws is: ${names}.`,
+      {
+        param: 'model',
+      },
+    );
   }
-  throw new Failure(404, `There is no model "${id.slice(0, 100)}" that draws. There is: ${names}.`, {
-    param: 'model',
-    code: 'model_not_found',
-  });
+  throw new Failure(
+    'model_not_found',
+    `There is no model "${id.slice(0, 100)}" that draws. There is: ${names}.`,
+    {
+      param: 'model',
+    },
+  );
 }
 
 /**

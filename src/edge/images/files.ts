@@ -55,22 +55,17 @@ export async function imageFile(c: EdgeContext): Promise<Response> {
   const { expires = '', signature = '' } = c.req.query();
   if (!(await isSigned(c.env.WICK_SECRET, name, expires, signature))) {
     throw new Failure(
-      403,
+      'invalid_address',
       'The signature does not fit this address. Addresses of images cannot be changed.',
-      {
-        code: 'invalid_signature',
-      },
     );
   }
   const left = Math.floor(Number(expires) - Date.now() / 1000);
   if (left <= 0) {
-    throw new Failure(410, 'This image could be had for a while, which is over. Draw it again.', {
-      code: 'expired',
-    });
+    throw new Failure('expired', 'This image could be had for a while, which is over. Draw it again.');
   }
   const [, group, index, format] = /^([0-9a-f]{32})-(\d{1,2})\.(\w+)$/.exec(name)!;
   const file = await c.env.IMAGES.get(keyOf(group, Number(index), format));
-  if (!file) throw new Failure(404, 'This image is not kept any more.', { code: 'not_found' });
+  if (!file) throw new Failure('not_found', 'This image is not kept any more.');
   c.header('etag', file.httpEtag);
   c.header('cache-control', `public, max-age=${left}, immutable`);
   // The page that shows an image is not told by it what to run.

@@ -21,17 +21,19 @@ export async function readEditForm(request: Request): Promise<EditForm> {
   const contentType = request.headers.get('content-type') ?? '';
   if (!/^multipart\/form-data\b/i.test(contentType)) {
     const sent = contentType ? `not ${contentType.slice(0, 100)}` : 'and the request names none';
-    throw new Failure(415, `Edits take the content type multipart/form-data, ${sent}.`, {
-      code: 'unsupported_content_type',
-    });
+    throw new Failure(
+      'unsupported_content_type',
+      `Edits take the content type multipart/form-data, ${sent}.`,
+    );
   }
   const bytes = await readBytes(request, bodyLimit);
   const form = await new Response(bytes, { headers: { 'content-type': contentType } })
     .formData()
     .catch(() => {
-      throw new Failure(400, 'The body is no form of the type multipart/form-data, or has a part cut off.', {
-        code: 'invalid_form',
-      });
+      throw new Failure(
+        'invalid_form',
+        'The body is no form of the type multipart/form-data, or has a part cut off.',
+      );
     });
   const fields: Record<string, string> = {};
   const files: Record<string, File> = {};
@@ -55,11 +57,10 @@ export async function readEditForm(request: Request): Promise<EditForm> {
     if (size === 0) throw badPart(name, `\`${name}\` is an empty file.`);
     if (size > IMAGE_BYTES_LIMIT) {
       throw new Failure(
-        413,
+        'image_too_large',
         `\`${name}\` is larger than ${IMAGE_BYTES_LIMIT} bytes, the most there may be.`,
         {
           param: name,
-          code: 'image_too_large',
         },
       );
     }
@@ -71,5 +72,4 @@ export async function readEditForm(request: Request): Promise<EditForm> {
   };
 }
 
-const badPart = (param: string, message: string): Failure =>
-  new Failure(400, message, { param, code: 'invalid_value' });
+const badPart = (param: string, message: string): Failure => new Failure('invalid_value', message, { param });

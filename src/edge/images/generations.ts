@@ -25,9 +25,10 @@ export interface Inputs {
 /** `POST /v1/images/generations` */
 export async function generations(c: EdgeContext): Promise<Response> {
   if (/^multipart\//i.test(c.req.header('content-type') ?? '')) {
-    throw new Failure(415, 'Generations take JSON. A form with an image is for POST /v1/images/edits.', {
-      code: 'unsupported_content_type',
-    });
+    throw new Failure(
+      'unsupported_content_type',
+      'Generations take JSON. A form with an image is for POST /v1/images/edits.',
+    );
   }
   return answerImages(c, 'image_generation', parseImageRequest(await readJson(c.req.raw)), {});
 }
@@ -104,8 +105,7 @@ function isAsync(c: EdgeContext): boolean {
   const asked = c.req.query('async');
   if (asked === undefined || /^(0|false)$/.test(asked)) return false;
   if (/^(1|true)$/.test(asked)) return true;
-  throw new Failure(400, '`async` is not right: expected 1 or 0.', {
+  throw new Failure('invalid_value', '`async` is not right: expected 1 or 0.', {
     param: 'async',
-    code: 'invalid_value',
   });
 }

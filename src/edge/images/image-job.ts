@@ -1,6 +1,6 @@
 /** The durable object of a job: its state from the asking until it is forgotten. */
 import { DurableObject } from 'cloudflare:workers';
-import { errorObject } from '../../api/errors.ts';
+import { Failure } from '../../api/errors.ts';
 import type { Bindings } from '../context.ts';
 import { deleteGroup, imageLife, inputKey } from './files.ts';
 import type { DrawnFile, Job, JobEnd, JobObject, JobProgress, JobTask, NewJob } from './objects.ts';
@@ -97,7 +97,7 @@ export class ImageJob extends DurableObject<Bindings> implements JobObject {
       const why = job.claimed
         ? 'What drew this job broke off without a word. Ask for it again.'
         : 'Nothing could draw this job for a long time. Ask for it again later.';
-      const { error } = errorObject(500, why, { code: job.claimed ? 'job_broke_off' : 'job_not_drawn' });
+      const { error } = new Failure(job.claimed ? 'job_broke_off' : 'job_not_drawn', why).body;
       await this.#end({ ...job, status: 'failed', error });
     } else if (job.status === 'expired') {
       await this.ctx.storage.deleteAll();

@@ -84,16 +84,17 @@ function nameOf(path: string, accept: string): { prompt: string; format: ImageFo
   try {
     name = decodeURIComponent(path.slice('/image/'.length));
   } catch {
-    throw new Failure(400, 'The address has a % that stands for nothing. With curl, write spaces as %20.');
+    throw new Failure(
+      'invalid_encoding',
+      'The address has a % that stands for nothing. With curl, write spaces as %20.',
+    );
   }
   const [, before, ending] = /^(.*)\.([a-z]{3,4})$/is.exec(name) ?? [];
   const format = formatOfEnding[ending?.toLowerCase()];
   if (format) return { prompt: before, format };
   if (/^(gif|bmp|tiff?|svg|heic|jxl|ico|pdf|mp4|webm)$/i.test(ending ?? '')) {
     const known = Object.keys(formatOfEnding).join(', ');
-    throw new Failure(400, `Images are not drawn as .${ending}; they are as one of: ${known}.`, {
-      code: 'invalid_value',
-    });
+    throw new Failure('invalid_value', `Images are not drawn as .${ending}; they are as one of: ${known}.`);
   }
   return { prompt: name, format: acceptedFormat(accept) };
 }

@@ -15,10 +15,13 @@ export async function submitJob(
 ): Promise<Response> {
   if (stream || delivery === 'b64_json') {
     const param = stream ? 'stream' : 'response_format';
-    throw new Failure(400, `\`${param}\` is not for a job, whose images are had by their addresses later.`, {
-      param,
-      code: 'invalid_value',
-    });
+    throw new Failure(
+      'invalid_value',
+      `\`${param}\` is not for a job, whose images are had by their addresses later.`,
+      {
+        param,
+      },
+    );
   }
   const { id: chosen } = await imageModel(serviceAccess(c), model, c.req.raw.signal);
   const id = `job_${newName()}`;
@@ -69,7 +72,7 @@ async function callerOf(c: EdgeContext): Promise<string> {
 }
 
 async function answerJob(c: EdgeContext, job: Job | undefined, status: 200 | 202 = 200): Promise<Response> {
-  if (!job) throw new Failure(404, 'There is no such job.', { param: 'id', code: 'job_not_found' });
+  if (!job) throw new Failure('job_not_found', 'There is no such job.', { param: 'id' });
   c.header('cache-control', 'no-store');
   return c.json(await shown(c, job), status);
 }

@@ -75,9 +75,10 @@ async function drawJob(message: Message<JobMessage>, env: Bindings): Promise<voi
 
 function failureOf(thrown: unknown, id: string): Failure {
   if (thrown instanceof DOMException && thrown.name === 'TimeoutError') {
-    return new Failure(504, 'This job took longer than a job may take. Ask for fewer images or steps.', {
-      code: 'job_too_long',
-    });
+    return new Failure(
+      'job_too_long',
+      'This job took longer than a job may take. Ask for fewer images or steps.',
+    );
   }
   return toFailure(thrown, id);
 }

@@ -1,30 +1,94 @@
 /** The routes of images, and the page that draws. */
-import type { Hono } from 'hono';
-import type { EdgeEnv } from '../context.ts';
+import { imageFormats } from '../../api/draw.ts';
+import { imageEvent, imagesAnswer, jobAnswer } from '../../api/image-answers.ts';
+import { editForm, imageOptions, imageRequestSchema, imageRouteOptions } from '../../api/images.ts';
 import page from '../draw.html';
 import { showPage } from '../page.ts';
+import { type Content, events, json, type Route } from '../route.ts';
 import { imageFile } from './files.ts';
 import { edits, generations } from './generations.ts';
 import { image } from './image.ts';
 import { cancelJob, readJob } from './jobs.ts';
 
-/** What each path takes. */
-export const imageRoutes = {
-  '/draw': 'GET, HEAD, OPTIONS',
-  '/image/:prompt{.+}': 'GET, HEAD, OPTIONS',
-  '/v1/images/generations': 'POST, OPTIONS',
-  '/v1/images/edits': 'POST, OPTIONS',
-  '/v1/images/files/:name': 'GET, HEAD, OPTIONS',
-  '/v1/jobs/:id': 'GET, HEAD, DELETE, OPTIONS',
-} as const;
+const job = json('ImageJob', jobAnswer);
+const drawn = {
+  200: { ...json('Images', imagesAnswer), ...events('ImageEvent', imageEvent) },
+  202: job,
+};
+const files: Content = Object.fromEntries(Object.values(imageFormats).map((type) => [type, {}]));
+const jobId = { id: 'As `POST /v1/images/generations?async=1` gave it.' };
 
-/** Adds the routes of images to the Worker's. */
-export function addImageRoutes(app: Hono<EdgeEnv>): void {
-  app.get('/draw', (c) => showPage(c, page, {}, { images: true }));
-  app.get('/image/:prompt{.+}', image);
-  app.post('/v1/images/generations', generations);
-  app.post('/v1/images/edits', edits);
-  app.get('/v1/images/files/:name', imageFile);
-  app.get('/v1/jobs/:id', readJob);
-  app.delete('/v1/jobs/:id', cancelJob);
-}
+export const imageRoutes: readonly Route[] = [
+  {
+    method: 'post',
+    path: '/v1/images/generations',
+    handler: generations,
+    group: 'Images',
+    summary: 'Draw images',
+    description:
+      "OpenAI's route, for its clients. Images are drawn on the service. With `stream` previews and progress come as events; with `?async=1` the answer is a job to look after.",
+    query: imageRouteOptions,
+    body: json('ImageRequest', imageRequestSchema, { prompt: 'red apple', size: '256x256', seed: 1 }),
+    answers: drawn,
+  },
+  {
+    method: 'post',
+    path: '/v1/images/edits',
+    handler: edits,
+    group: 'Images',
+    summary: 'Draw on from an image',
+    description: 'Where there is a mask, only what is transparent or white in it is drawn anew.',
+    query: imageRouteOptions,
+    body: { 'multipart/form-data': { name: 'ImageEditForm', schema: editForm } },
+    answers: drawn,
+  },
+  {
+    method: 'get',
+    path: '/v1/images/files/:name',
+    handler: imageFile,
+    group: 'Images',
+    summary: 'An image that is kept for a while',
+    description: 'Under the signed address that an answer with `"response_format": "url"`, or a job, gave.',
+    parts: { name: 'As in the address.' },
+    answers: { 200: files },
+  },
+  {
+    method: 'get',
+    path: '/v1/jobs/:id',
+    handler: readJob,
+    group: 'Images',
+    summary: 'How a job stands',
+    parts: jobId,
+    answers: { 200: job },
+  },
+  {
+    method: 'delete',
+    path: '/v1/jobs/:id',
+    handler: cancelJob,
+    group: 'Images',
+    summary: 'End a job',
+    description: 'Says how it stands then: one that has ended already stays as it ended.',
+    parts: jobId,
+    answers: { 200: job },
+  },
+  {
+    method: 'get',
+    path: '/image/:prompt{.+}',
+    handler: image,
+    group: 'For people',
+    summary: 'An image at an address of its own',
+    description:
+      'The ending (`.png`, `.webp`, `.jpeg`, `.avif`) is the format; without one it is what the caller accepts. With a seed the image is always the same, and is kept by every cache.',
+    parts: { prompt: 'What is to be drawn, and perhaps the ending of a format.' },
+    query: imageOptions.omit({ prompt: true }),
+    answers: { 200: files },
+  },
+  {
+    method: 'get',
+    path: '/draw',
+    handler: (c) => showPage(c, page, {}, { images: true }),
+    group: 'For people',
+    summary: 'A page that draws',
+    answers: { 200: { 'text/html': {} } },
+  },
+];

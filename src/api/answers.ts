@@ -1,0 +1,122 @@
+/** What the Worker answers, as types of the wire: the reference shows them, and tests hold real answers to them. */
+import { z } from 'zod';
+import { errorSchema } from './errors.ts';
+import { usageSchema } from './events.ts';
+
+const count = z.number().int().min(0);
+const seconds = count.describe('Unix seconds.');
+const placement = z.enum(['edge', 'service']);
+
+export const errorAnswer = z.object({ error: errorSchema });
+
+const head = {
+  id: z.string(),
+  created: seconds,
+  model: z.string(),
+  wick: z
+    .object({ placement: placement.optional(), fallback: z.boolean().optional() })
+    .optional()
+    .describe("wick's own: who answered, where that was not who was asked."),
+};
+const finishReason = z.enum(['stop', 'length']);
+const usage = usageSchema.describe('In tokens.');
+
+const chatToken = z.object({
+  token: z.string(),
+  logprob: z.number(),
+  bytes: z.array(count).nullable(),
+});
+const chatLogprobs = z.object({
+  content: z.array(chatToken.extend({ top_logprobs: z.array(chatToken) })).nullable(),
+  refusal: z.null(),
+});
+const completionLogprobs = z.object({
+  tokens: z.array(z.string()),
+  token_logprobs: z.array(z.number().nullable()),
+  top_logprobs: z.array(z.record(z.string(), z.number().nullable()).nullable()),
+  text_offset: z.array(count),
+});
+
+const completionChoice = z.object({
+  index: count,
+  text: z.string(),
+  logprobs: completionLogprobs.nullable(),
+  finish_reason: finishReason,
+});
+export const completionAnswer = z.object({
+  ...head,
+  object: z.literal('text_completion'),
+  choices: z.array(completionChoice),
+  usage,
+});
+export const completionChunk = completionAnswer.extend({
+  choices: z.array(completionChoice.extend({ finish_reason: finishReason.nullable() })),
+  usage: usage.nullish(),
+});
+
+export const chatCompletionAnswer = z.object({
+  ...head,
+  object: z.literal('chat.completion'),
+  choices: z.array(
+    z.object({
+      index: count,
+      message: z.object({
+        role: z.literal('assistant'),
+        content: z.string().nullable(),
+        refusal: z.string().nullable(),
+      }),
+      logprobs: chatLogprobs.nullable(),
+      finish_reason: finishReason,
+    }),
+  ),
+  usage,
+});
+export const chatCompletionChunk = z.object({
+  ...head,
+  object: z.literal('chat.completion.chunk'),
+  choices: z.array(
+    z.object({
+      index: count,
+      delta: z.object({ role: z.literal('assistant').optional(), content: z.string().nullish() }),
+      logprobs: chatLogprobs.nullable(),
+      finish_reason: finishReason.nullable(),
+    }),
+  ),
+  usage: usage.nullish(),
+});
+
+export const textAnswer = z.object({
+  model: z.string(),
+  text: z.string(),
+  finish_reason: finishReason,
+  usage,
+});
+export const textEvent = z.object({
+  text: z.string().optional(),
+  finish_reason: finishReason.optional(),
+  usage: usage.optional(),
+});
+
+export const modelAnswer = z.object({
+  id: z.string(),
+  object: z.literal('model'),
+  created: seconds,
+  owned_by: z.string(),
+  wick: z.object({
+    placements: z.array(placement).describe('Where it can be asked.'),
+    kind: z.literal('image').optional().describe('Of a model that draws.'),
+    size: z.array(count).length(2).optional().describe('The width and height at which it draws.'),
+  }),
+});
+export const modelsAnswer = z.object({ object: z.literal('list'), data: z.array(modelAnswer) });
+
+export const healthAnswer = z.object({
+  status: z.literal('ok'),
+  edge: z.object({
+    models: z.array(z.string()).describe('Those that are loaded.'),
+    running: count,
+    waiting: count,
+    memory_bytes: count.describe('Of the runtime of the models.'),
+  }),
+  service: z.object({ status: z.enum(['none', 'ok', 'down']) }),
+});

@@ -1,0 +1,77 @@
+/** What the Worker answers about images, as types of the wire; see `answers.ts`. */
+import { z } from 'zod';
+import { errorSchema } from './errors.ts';
+
+const count = z.number().int().min(0);
+const seconds = count.describe('Unix seconds.');
+const size = z.string().describe('Width and height in pixels, as in `256x256`.');
+const seed = count.describe('Draws this image again.');
+
+const usage = z.object({
+  total_tokens: count,
+  input_tokens: count,
+  output_tokens: count,
+  input_tokens_details: z.object({ text_tokens: count, image_tokens: count }),
+  images: count,
+  steps: count.describe('Of all images together.'),
+  seconds: z.number().optional().describe('Of drawing.'),
+});
+
+const image = z.object({
+  b64_json: z.string().optional().describe('The file in base64.'),
+  url: z.string().optional().describe('Where the file can be had for a while.'),
+  seed,
+});
+
+export const imagesAnswer = z.object({
+  created: seconds,
+  model: z.string(),
+  output_format: z.string(),
+  data: z.array(image),
+  size,
+  expires_at: seconds.optional(),
+  usage,
+});
+
+/** An event of a stream; its type begins with `image_generation` or `image_edit`. */
+export const imageEvent = z.object({
+  type: z.string(),
+  created_at: seconds.optional(),
+  b64_json: z.string().optional(),
+  image_index: count.optional(),
+  partial_image_index: count.optional(),
+  output_format: z.string().optional(),
+  size: size.optional(),
+  quality: z.string().optional(),
+  background: z.string().optional(),
+  seed: seed.optional(),
+  usage: usage.optional(),
+  status: z.enum(['queued', 'running']).optional(),
+  place: count.optional().describe('In the line; 1 is next.'),
+  seconds: z.number().optional().describe('Until it is drawn, as far as is known.'),
+  step: count.optional(),
+  steps: count.optional(),
+  n: count.optional(),
+  error: errorSchema.optional(),
+});
+
+export const jobAnswer = z.object({
+  id: z.string(),
+  object: z.literal('image.job'),
+  status: z.enum(['queued', 'running', 'succeeded', 'failed', 'cancelled', 'expired']),
+  created: seconds,
+  expires_at: seconds,
+  model: z.string(),
+  n: count,
+  place: count.nullish().describe('In the line, while it is queued; 1 is next.'),
+  seconds: z.number().nullish(),
+  image_index: count.optional(),
+  step: count.optional(),
+  steps: count.optional(),
+  images: count.optional().describe('Drawn so far, while it runs.'),
+  output_format: z.string().optional(),
+  size: size.optional(),
+  data: z.array(image).optional(),
+  usage: usage.optional(),
+  error: errorSchema.optional(),
+});
