@@ -8,7 +8,6 @@ import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createRandom, normal } from '../src/data/random.ts';
 import { byteAlphabet } from '../src/data/tokenizer/train-bpe.ts';
-import { toFloat16 } from '../src/generation/image/float16.ts';
 import { type DType, elementTypes, Graph, type Value } from '../src/graph/graph.ts';
 import { type OnnxModel, toModel, writeOnnx } from '../src/graph/onnx.ts';
 import { conv } from '../src/graph/operators/convolution.ts';
@@ -17,6 +16,7 @@ import { gather } from '../src/graph/operators/indexing.ts';
 import { identity, range, reshape, transpose } from '../src/graph/operators/layout.ts';
 import { matmul } from '../src/graph/operators/matmul.ts';
 import { reduceMean } from '../src/graph/operators/reduction.ts';
+import { toFloat16 } from '../src/graph/rewrites/float16.ts';
 
 export interface FolderOptions {
   /** Whose names and types: diffusers' script's, or optimum-onnx's. */

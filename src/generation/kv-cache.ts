@@ -1,5 +1,6 @@
 /** Steps of a decoder with a cache of keys and values: each step computes the new tokens alone. */
 import type { Tensor } from 'onnxruntime-common';
+import { fromFloat16 } from '../graph/rewrites/float16.ts';
 import { type CacheSpec, release, type TextModel } from './model.ts';
 
 export interface DecodingState {
@@ -78,17 +79,7 @@ function rowsOf(logits: Tensor, count: number): Float32Array[] {
   }
   if (logits.type === 'float16') {
     const data = logits.data as Uint16Array;
-    return places.map((at) => Float32Array.from(data.subarray(at, at + vocab), halfToFloat));
+    return places.map((at) => fromFloat16(data.subarray(at, at + vocab)));
   }
   throw new Error(`The model's logits are ${logits.type}; wick knows float32 and float16.`);
-}
-
-/** The number that 16 bits mean (IEEE 754 binary16). */
-function halfToFloat(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction ? Number.NaN : sign * Infinity;
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }

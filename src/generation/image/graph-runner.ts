@@ -1,6 +1,6 @@
 /** One graph of a pipeline: fed by what its inputs are called and made of, whoever exported it. */
 import type { InferenceSession, Tensor, TensorConstructor } from 'onnxruntime-common';
-import { fromFloat16, toFloat16 } from './float16.ts';
+import { fromFloat16, toFloat16 } from '../../graph/rewrites/float16.ts';
 
 /** A tensor by its numbers; the graph's own type is made of them. */
 export interface Numbers {

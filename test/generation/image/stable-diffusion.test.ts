@@ -6,11 +6,11 @@ import {
   type FolderOptions,
   shape,
 } from '../../../scripts/stable-diffusion-folder.ts';
-import { fromFloat16, toFloat16 } from '../../../src/generation/image/float16.ts';
 import { guidanceEmbedding } from '../../../src/generation/image/image-model.ts';
 import { noiseSource } from '../../../src/generation/image/noise.ts';
 import { type DrawOptions, drawImage, type Pixels } from '../../../src/generation/image/pipeline.ts';
 import { toPlanes } from '../../../src/generation/image/pixels.ts';
+import { fromFloat16, toFloat16 } from '../../../src/graph/rewrites/float16.ts';
 import { findImageFolders, loadImageFolder } from '../../../src/service/image-folder.ts';
 import {
   referenceImage,
