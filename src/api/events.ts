@@ -4,16 +4,18 @@
  */
 import { z } from 'zod';
 import { errorSchema } from './errors.ts';
-import { chatMessages, generationParameters, wellFormed } from './parameters.ts';
+import { chatMessages } from './messages.ts';
+import { generationParameters, wellFormed } from './parameters.ts';
+import { toolParameters } from './tools.ts';
 
 export const generationInput = z.union([
   z.strictObject({ text: wellFormed(1_000_000) }),
   z.strictObject({
     tokens: z.array(z.number().int().min(0)).min(1).max(1_000_000),
   }),
-  z.strictObject({ messages: chatMessages }),
+  z.strictObject({ messages: chatMessages, ...toolParameters }),
 ]);
-/** A text, token ids, or a conversation. */
+/** A text, token ids, or a conversation with the tools that the model may call in it. */
 export type GenerationInput = z.infer<typeof generationInput>;
 
 export const generateRequest = z.strictObject({
@@ -53,11 +55,24 @@ const generationEvents = [
     tokens: z.array(z.number().int()),
     logprobs: z.array(tokenLogprob).optional(),
   }),
-  z.object({ type: z.literal('end'), index, finish_reason: z.enum(['stop', 'length']) }),
+  z.object({
+    type: z.literal('tool_call'),
+    index,
+    call: z.number().int().min(0),
+    id: z.string().optional(),
+    name: z.string().optional(),
+    arguments: z.string(),
+    tokens: z.array(z.number().int()),
+    logprobs: z.array(tokenLogprob).optional(),
+  }),
+  z.object({ type: z.literal('end'), index, finish_reason: z.enum(['stop', 'length', 'tool_calls']) }),
   z.object({ type: z.literal('done'), usage: usageSchema }),
 ] as const;
 const generationEvent = z.discriminatedUnion('type', generationEvents);
-/** What happens in a generation, in order: one start, of each choice deltas and one end, one done. */
+/**
+ * What happens in a generation, in order: one start, of each choice deltas, tool calls and one end, one done. The first
+ * event of a call has its id and name, and all together are its arguments.
+ */
 export type GenerationEvent = z.infer<typeof generationEvent>;
 
 const serviceEvent = z.discriminatedUnion('type', [

@@ -1,5 +1,7 @@
 /** OpenAI's wire format for text: answers and chunks made of a generation's events. */
 import type { GenerationEvent, TokenLogprob, Usage } from './events.ts';
+import type { ToolCall } from './messages.ts';
+import { addToolCall, toolCallDelta } from './tool-call-answers.ts';
 
 /** Which of the two routes an answer is for. */
 export type Form = 'completion' | 'chat';
@@ -25,11 +27,12 @@ export function answerHead(form: Form, model: string, wick?: AnswerHead['wick'])
   };
 }
 
-type FinishReason = 'stop' | 'length';
+type FinishReason = 'stop' | 'length' | 'tool_calls';
 
 /** A choice as far as it has come. */
 interface Choice {
   text: string;
+  calls: ToolCall[];
   logprobs: TokenLogprob[] | undefined;
   finish_reason: FinishReason | undefined;
 }
@@ -42,14 +45,15 @@ export async function wholeAnswer(
 ): Promise<object> {
   const choices: Choice[] = [];
   const choiceOf = (index: number) => {
-    choices[index] ??= { text: '', logprobs: undefined, finish_reason: undefined };
+    choices[index] ??= { text: '', calls: [], logprobs: undefined, finish_reason: undefined };
     return choices[index];
   };
   let usage: Usage | undefined;
   for await (const event of events) {
-    if (event.type === 'delta') {
+    if (event.type === 'delta' || event.type === 'tool_call') {
       const choice = choiceOf(event.index);
-      choice.text += event.text;
+      if (event.type === 'delta') choice.text += event.text;
+      else addToolCall(choice.calls, event);
       if (event.logprobs) choice.logprobs = [...(choice.logprobs ?? []), ...event.logprobs];
     }
     if (event.type === 'end') choiceOf(event.index).finish_reason = event.finish_reason;
@@ -62,15 +66,22 @@ export async function wholeAnswer(
     id,
     object: form === 'chat' ? 'chat.completion' : 'text_completion',
     ...rest,
-    choices: choices.map(({ text, logprobs, finish_reason }, index) => ({
+    choices: choices.map(({ text, calls, logprobs, finish_reason }, index) => ({
       index,
-      ...(form === 'chat' ? { message: { role: 'assistant', content: text, refusal: null } } : { text }),
+      ...(form === 'chat' ? { message: messageOf(text, calls) } : { text }),
       logprobs: logprobsOf(form, logprobs, 0),
       finish_reason,
     })),
     usage,
   };
 }
+
+const messageOf = (text: string, calls: ToolCall[]): object => ({
+  role: 'assistant',
+  content: calls.length > 0 && text === '' ? null : text,
+  refusal: null,
+  ...(calls.length > 0 && { tool_calls: calls }),
+});
 
 /** The chunks of a streamed answer, as objects; what ends the stream (`[DONE]`) is the sender's. */
 export async function* answerChunks(
@@ -99,7 +110,7 @@ export async function* answerChunks(
   for await (const event of events) {
     // The role stands first in each choice, and once; of the first it tells that the answer has begun.
     if (event.type === 'start' && form === 'chat') yield roleOf(0);
-    if (event.type !== 'delta' && event.type !== 'end') {
+    if (event.type === 'start' || event.type === 'done') {
       if (event.type === 'done' && includeUsage)
         yield { id, object, ...rest, choices: [], usage: event.usage };
       continue;
@@ -114,6 +125,8 @@ export async function* answerChunks(
       offsets[index] += event.text.length;
       const part = form === 'chat' ? { delta: { content: event.text } } : { text: event.text };
       yield chunk(index, part, null, logprobs);
+    } else if (event.type === 'tool_call') {
+      yield chunk(index, { delta: toolCallDelta(event) }, null, logprobsOf(form, event.logprobs, 0));
     } else {
       yield chunk(index, form === 'chat' ? { delta: {} } : { text: '' }, event.finish_reason, null);
     }

@@ -5,7 +5,9 @@
 import { z } from 'zod';
 import { BadRequest, parse } from './errors.ts';
 import type { GenerationInput } from './events.ts';
-import { chatMessages, type generationParameters, looseParameters, wellFormed, whole } from './parameters.ts';
+import { chatMessages } from './messages.ts';
+import { type generationParameters, looseParameters, wellFormed, whole } from './parameters.ts';
+import { functionParameters, toolParameters, toolUseOf } from './tools.ts';
 
 export type { ErrorObject } from './errors.ts';
 export type Parameters = Partial<z.infer<typeof generationParameters>>;
@@ -46,6 +48,8 @@ export const completionRequest = z.strictObject({
 
 export const chatCompletionRequest = z.strictObject({
   ...common,
+  ...toolParameters,
+  ...functionParameters,
   messages: chatMessages,
   max_tokens: whole(1, 1_000_000).optional(),
   max_completion_tokens: whole(1, 1_000_000).optional(),
@@ -56,17 +60,8 @@ export const chatCompletionRequest = z.strictObject({
 /** Parameters of OpenAI's that wick knows and does not serve. */
 const unserved = Object.fromEntries(
   [
-    ...['suffix', 'functions', 'function_call', 'tools', 'tool_choice'],
-    ...[
-      'parallel_tool_calls',
-      'response_format',
-      'store',
-      'metadata',
-      'modalities',
-      'audio',
-      'prediction',
-      'reasoning_effort',
-    ],
+    ...['suffix', 'functions', 'function_call', 'tools', 'tool_choice', 'parallel_tool_calls'],
+    ...['response_format', 'store', 'metadata', 'modalities', 'audio', 'prediction', 'reasoning_effort'],
     ...['service_tier', 'web_search_options', 'verbosity', 'prompt_cache_key', 'safety_identifier'],
   ].map((name) => [name, 'is a parameter that wick does not serve']),
 );
@@ -81,6 +76,8 @@ export interface TextRequest {
   includeUsage: boolean;
   placement?: 'edge' | 'service';
   fallback: boolean;
+  /** Whether calls are answered in the older form, in which they were asked for. */
+  functionCall?: boolean;
 }
 
 /**
@@ -111,17 +108,15 @@ function inputsOf(prompt: z.infer<typeof completionRequest>['prompt']): Generati
  * @throws BadRequest naming what is wrong
  */
 export function parseChatCompletionRequest(body: unknown): TextRequest {
-  const { messages, max_completion_tokens, logprobs, top_logprobs, ...request } = parse(
-    chatCompletionRequest,
-    withoutNulls(body),
-    unserved,
-  );
+  const asked = parse(chatCompletionRequest, withoutNulls(body), unserved);
+  const { messages, max_completion_tokens, logprobs, top_logprobs, ...others } = asked;
+  const { tools, tool_choice, parallel_tool_calls, functions, function_call, ...request } = others;
   if (top_logprobs !== undefined && !logprobs)
     throw new BadRequest('`top_logprobs` needs `logprobs` to be true.', { param: 'top_logprobs' });
   const max_tokens = max_completion_tokens ?? request.max_tokens;
-  return textRequest({ ...request, max_tokens, ...(logprobs && { top_logprobs: top_logprobs ?? 0 }) }, [
-    { messages },
-  ]);
+  const input = { messages, ...toolUseOf(asked) };
+  const parameters = { ...request, max_tokens, ...(logprobs && { top_logprobs: top_logprobs ?? 0 }) };
+  return { ...textRequest(parameters, [input]), ...(functions && { functionCall: true }) };
 }
 
 /** null means "not given" on OpenAI's wire. */

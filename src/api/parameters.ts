@@ -81,25 +81,3 @@ export const generationParameters = z.strictObject({
 export const looseParameters = generationParameters
   .extend({ stop: z.union([stopText, generationParameters.shape.stop]) })
   .partial();
-
-const textPart = z.strictObject({
-  type: z.literal('text'),
-  text: wellFormed(1_000_000),
-});
-const content = z
-  .union([wellFormed(1_000_000), z.array(textPart).min(1).max(256)])
-  .transform((value) => (typeof value === 'string' ? value : value.map(({ text }) => text).join('')));
-
-export const chatMessages = z
-  .array(
-    z.strictObject({
-      role: z
-        .enum(['system', 'developer', 'user', 'assistant'])
-        .transform((role) => (role === 'developer' ? 'system' : role)),
-      content,
-      name: z.string().max(64).optional(),
-    }),
-  )
-  .min(1, 'expected at least one message')
-  .max(1024, 'expected at most 1024 messages');
-export type ChatMessages = z.infer<typeof chatMessages>;

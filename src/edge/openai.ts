@@ -2,6 +2,7 @@
 import type { GenerationEvent, Usage } from '../api/events.ts';
 import { parseChatCompletionRequest, parseCompletionRequest, type TextRequest } from '../api/openai.ts';
 import { answerChunks, answerHead, type Form, wholeAnswer } from '../api/openai-answers.ts';
+import { asFunctionCall } from '../api/tool-call-answers.ts';
 import { readJson } from './body.ts';
 import { watchCaller } from './caller.ts';
 import { type EdgeContext, serviceAccess } from './context.ts';
@@ -25,8 +26,9 @@ async function complete(c: EdgeContext, form: Form, request: TextRequest): Promi
     const events = joined(first.events, inputs.length, request.parameters.n ?? 1, ask);
     markAnswer(c, placement, fallback);
     const head = answerHead(form, model, fallback ? { placement, fallback } : undefined);
-    if (!request.stream) return await inOnePiece(c, caller, wholeAnswer(form, head, events));
-    const chunks = answerChunks(form, head, events, request.includeUsage);
+    const inForm = request.functionCall ? asFunctionCall : (answer: object) => answer;
+    if (!request.stream) return await inOnePiece(c, caller, wholeAnswer(form, head, events).then(inForm));
+    const chunks = inTheForm(answerChunks(form, head, events, request.includeUsage), inForm);
     return streamed(c, caller, sentEvents(chunks, c.get('requestId')), 'text/event-stream; charset=utf-8');
   } catch (thrown) {
     caller.finished();
@@ -57,6 +59,13 @@ async function* joined(
     }
   }
   yield { type: 'done', usage };
+}
+
+async function* inTheForm(
+  chunks: AsyncGenerator<object>,
+  form: (chunk: object) => object,
+): AsyncGenerator<object> {
+  for await (const chunk of chunks) yield form(chunk);
 }
 
 /** Chunks as server-sent events. One that ends in a failure ends with its error object, and without `[DONE]`. */

@@ -31,6 +31,7 @@ const ECHOED = 32;
  * leaves, at most the running step is finished.
  * @param prompt at least one token, fewer than the model's context
  * @param scored whether the tokens' probabilities are computed though they are not told
+ * @param marks a text: special tokens with their names in it are shown
  */
 export async function* writeChoice(
   model: TextModel,
@@ -38,6 +39,7 @@ export async function* writeChoice(
   parameters: GenerationParameters,
   signal: AbortSignal | undefined,
   scored = false,
+  marks = '',
 ): AsyncGenerator<Piece, Ending> {
   const { tokenizer, endTokens } = model;
   const { top_logprobs, max_tokens, stop, stop_token_ids } = parameters;
@@ -48,7 +50,7 @@ export async function* writeChoice(
     decode: (ids) => tokenizer.decode(ids),
   });
   const ends = new Set([...endTokens, ...stop_token_ids]);
-  const decoder = tokenizer.streamDecoder();
+  const decoder = tokenizer.streamDecoder(marks);
   const matcher = createStopMatcher(stop);
   const state = createDecodingState(model);
   let [written, sum] = [0, 0];

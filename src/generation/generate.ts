@@ -1,11 +1,18 @@
 /** Answers to a prompt, as events. */
-import { type Ending, type FinishReason, type Piece, writeChoice } from './choice.ts';
+
+import type { ChatMessage } from './chat-message.ts';
+import { writeChoice } from './choice.ts';
 import type { TokenLogprob } from './logprobs.ts';
 import type { TextModel } from './model.ts';
 import { completeParameters, type GenerationParameters, InvalidInputError } from './parameters.ts';
-import type { ChatMessage } from './text-tokenizer.ts';
+import { type AnswerEnding, type AnswerPiece, type ToolCallPiece, toolCalling } from './tools/answer.ts';
+import { planTools, type ToolUse } from './tools/use.ts';
 
-export type GenerationInput = { text: string } | { tokens: number[] } | { messages: ChatMessage[] };
+/** A text, token ids, or a conversation with the tools that the model may call in it. */
+export type GenerationInput =
+  | { text: string }
+  | { tokens: number[] }
+  | ({ messages: ChatMessage[] } & ToolUse);
 
 export interface Usage {
   prompt_tokens: number;
@@ -17,12 +24,14 @@ export type GenerationEvent =
   | { type: 'start'; prompt_tokens: number }
   /** Whole characters of choice `index`, with the tokens taken since the event before. */
   | { type: 'delta'; index: number; text: string; tokens: number[]; logprobs?: TokenLogprob[] }
-  | { type: 'end'; index: number; finish_reason: FinishReason }
+  /** A piece of call number `call` of choice `index`: the first has its id and name, all have arguments. */
+  | ({ type: 'tool_call'; index: number } & ToolCallPiece)
+  | { type: 'end'; index: number; finish_reason: AnswerEnding['finish_reason'] }
   | { type: 'done'; usage: Usage };
 
 /**
- * Generates answers: one `start`, for each choice any number of `delta` and one `end`, and one `done`. Choices are
- * written one after the other, choice i with the seed that lies i above the given one. Of `best_of` the likeliest are
+ * Generates answers: one `start`, for each choice any number of `delta` and `tool_call` and one `end`, and one `done`.
+ * Choices are written one after the other, choice i with the seed that lies i above the given one. Of `best_of` the likeliest are
  * given when all are written.
  *
  * @throws InvalidInputError for parameters out of range, and for a prompt that leaves no room in the context
@@ -37,17 +46,21 @@ export async function* generate(
   const parameters = completeParameters(given, model.defaults, model.vocabSize);
   const prompt = promptTokens(model, input);
   const { n, best_of, seed } = parameters;
-  const write = (index: number, scored: boolean) =>
-    writeChoice(model, prompt, { ...parameters, seed: seed === null ? null : seed + index }, signal, scored);
+  const tools = 'messages' in input ? toolCalling(model, planTools(input)) : undefined;
+  const write = (index: number, scored: boolean): AsyncGenerator<AnswerPiece, AnswerEnding> => {
+    const own = { ...parameters, seed: seed === null ? null : seed + index };
+    if (!tools) return writeChoice(model, prompt, own, signal, scored);
+    return tools.read(writeChoice(model, prompt, own, signal, scored, tools.marks));
+  };
   yield { type: 'start', prompt_tokens: prompt.length };
   let completion = 0;
   if (best_of !== null && best_of > n) {
-    const choices: { pieces: Piece[]; ending: Ending }[] = [];
+    const choices: { pieces: AnswerPiece[]; ending: AnswerEnding }[] = [];
     for (let i = 0; i < best_of; i++) choices.push(await whole(write(i, true)));
     completion = choices.reduce((sum, { ending }) => sum + ending.completion_tokens, 0);
     choices.sort((a, b) => b.ending.mean_logprob - a.ending.mean_logprob);
     for (const [index, { pieces, ending }] of choices.slice(0, n).entries()) {
-      for (const piece of pieces) yield { type: 'delta', index, ...piece };
+      for (const piece of pieces) yield eventOf(index, piece);
       yield { type: 'end', index, finish_reason: ending.finish_reason };
     }
   } else {
@@ -55,7 +68,7 @@ export async function* generate(
       const pieces = write(index, false);
       try {
         let next = await pieces.next();
-        for (; !next.done; next = await pieces.next()) yield { type: 'delta', index, ...next.value };
+        for (; !next.done; next = await pieces.next()) yield eventOf(index, next.value);
         completion += next.value.completion_tokens;
         yield { type: 'end', index, finish_reason: next.value.finish_reason };
       } finally {
@@ -73,8 +86,13 @@ export async function* generate(
   };
 }
 
-async function whole(pieces: AsyncGenerator<Piece, Ending>): Promise<{ pieces: Piece[]; ending: Ending }> {
-  const list: Piece[] = [];
+const eventOf = (index: number, piece: AnswerPiece): GenerationEvent =>
+  'call' in piece ? { type: 'tool_call', index, ...piece } : { type: 'delta', index, ...piece };
+
+async function whole(
+  pieces: AsyncGenerator<AnswerPiece, AnswerEnding>,
+): Promise<{ pieces: AnswerPiece[]; ending: AnswerEnding }> {
+  const list: AnswerPiece[] = [];
   let next = await pieces.next();
   for (; !next.done; next = await pieces.next()) list.push(next.value);
   return { pieces: list, ending: next.value };
@@ -94,7 +112,7 @@ export function promptTokens(
     'tokens' in input
       ? input.tokens
       : 'messages' in input
-        ? tokenizer.encode(tokenizer.applyChatTemplate(input.messages))
+        ? tokenizer.encode(tokenizer.applyChatTemplate(input.messages, { tools: planTools(input)?.told }))
         : tokenizer.encode(input.text, { special: true });
   const foreign = tokens.find((token) => !Number.isInteger(token) || token < 0 || token >= vocabSize);
   if (foreign !== undefined) {

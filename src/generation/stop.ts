@@ -42,8 +42,8 @@ export function createStopMatcher(stops: readonly string[]): StopMatcher {
   };
 }
 
-/** The first place from which the rest of the text is the beginning of a stop string; the text's length if none. */
-function firstPending(text: string, stops: readonly string[]): number {
+/** The first place from which the rest of the text is the beginning of one of these, the text's length if none. */
+export function firstPending(text: string, stops: readonly string[]): number {
   const longest = Math.max(...stops.map((stop) => stop.length));
   for (let at = Math.max(0, text.length - longest + 1); at < text.length; at++) {
     const rest = text.slice(at);

@@ -1,21 +1,23 @@
 /** Text to tokens and back, for any tokenizer.json; and tokens to text while they are still coming. */
-import { Template } from '@huggingface/jinja';
 import { Tokenizer } from '@huggingface/tokenizers';
+import type { ChatMessage } from './chat-message.ts';
+import { type ChatTemplateConfig, createChatTemplate, type TemplateOptions } from './chat-template.ts';
 import { InvalidInputError } from './parameters.ts';
-
-export interface ChatMessage {
-  role: string;
-  content: string;
-}
+import type { ToolCallFormat } from './tools/format.ts';
 
 export interface TextTokenizer {
   /** Ids of a text; `special` puts the tokens round it that the model expects (`<s>`, say). */
   encode(text: string, options?: { special?: boolean }): number[];
   decode(ids: readonly number[]): string;
   /** A conversation as the model's makers write it, ready for the next answer. */
-  applyChatTemplate(messages: readonly ChatMessage[]): string;
-  /** A decoder of one answer, token by token. */
-  streamDecoder(): StreamDecoder;
+  applyChatTemplate(messages: readonly ChatMessage[], options?: TemplateOptions): string;
+  /** How the model writes its calls of tools. */
+  toolCallFormat(): ToolCallFormat;
+  /**
+   * A decoder of one answer, token by token.
+   * @param shown marks with their names in this text are shown, though marks are hidden as a rule
+   */
+  streamDecoder(shown?: string): StreamDecoder;
   idOf(token: string): number | undefined;
   /** The bytes that a token stands for by itself: of marks their names, of characters perhaps a part. */
   bytesOf(id: number): Uint8Array;
@@ -31,13 +33,6 @@ export interface StreamDecoder {
 interface TokenizerFile {
   decoder?: { type?: string; decoders?: { type?: string }[] } | null;
 }
-interface ConfigFile {
-  chat_template?: string | { name: string; template: string }[];
-  bos_token?: string | { content: string } | null;
-  eos_token?: string | { content: string } | null;
-  pad_token?: string | { content: string } | null;
-  unk_token?: string | { content: string } | null;
-}
 
 /** @param tokenizer tokenizer.json @param config tokenizer_config.json */
 export function createTextTokenizer(tokenizer: object, config: object): TextTokenizer {
@@ -50,7 +45,7 @@ export function createTextTokenizer(tokenizer: object, config: object): TextToke
           clean_up_tokenization_spaces: false,
         });
   const bytesOf = byteLevel(tokenizer as TokenizerFile) ? byteTable(library) : undefined;
-  let template: Template | undefined;
+  const template = createChatTemplate(config as ChatTemplateConfig);
   return {
     encode(text, { special = false } = {}) {
       if (!text.isWellFormed()) {
@@ -62,25 +57,12 @@ export function createTextTokenizer(tokenizer: object, config: object): TextToke
       return library.encode(text, { add_special_tokens: special }).ids;
     },
     decode,
-    applyChatTemplate(messages) {
-      const file = config as ConfigFile;
-      template ??= new Template(chatTemplate(file));
-      const names = ['bos_token', 'eos_token', 'pad_token', 'unk_token'] as const;
-      const tokens = Object.fromEntries(names.map((name) => [name, content(file[name])]));
-      try {
-        return template.render({
-          messages: messages.map((message) => ({ ...message })),
-          add_generation_prompt: true,
-          ...tokens,
-        });
-      } catch (error) {
-        throw new InvalidInputError(
-          `The model's chat template refuses these messages: ${(error as Error).message}`,
-          { param: 'messages' },
-        );
-      }
+    applyChatTemplate: template.render,
+    toolCallFormat: template.toolCallFormat,
+    streamDecoder(shown) {
+      const decoder = bytesOf ? byteDecoder(bytesOf) : growingDecoder(decode);
+      return shown ? showing(decoder, marksIn(shown, library)) : decoder;
     },
-    streamDecoder: () => (bytesOf ? byteDecoder(bytesOf) : growingDecoder(decode)),
     idOf: (token) => library.token_to_id(token),
     bytesOf(id) {
       const mark = library.get_added_tokens_decoder().get(id);
@@ -88,22 +70,6 @@ export function createTextTokenizer(tokenizer: object, config: object): TextToke
       return bytesOf ? bytesOf(id) : new TextEncoder().encode(decode([id]));
     },
   };
-}
-
-const content = (token: string | { content: string } | null | undefined) =>
-  typeof token === 'object' && token !== null ? token.content : (token ?? '');
-
-function chatTemplate({ chat_template }: ConfigFile): string {
-  const template = Array.isArray(chat_template)
-    ? (chat_template.find(({ name }) => name === 'default') ?? chat_template[0])?.template
-    : chat_template;
-  if (!template) {
-    throw new InvalidInputError('The model has no chat template: ask it through /v1/completions.', {
-      param: 'messages',
-      code: 'no_chat_template',
-    });
-  }
-  return template;
 }
 
 function byteLevel({ decoder }: TokenizerFile): boolean {
@@ -159,6 +125,27 @@ function growingDecoder(decode: (ids: readonly number[]) => string): StreamDecod
       shown = decode(ids);
       return added;
     },
-    end: () => decode(ids).slice(shown.length),
+    end() {
+      const rest = decode(ids).slice(shown.length);
+      [ids, shown] = [[], ''];
+      return rest;
+    },
   };
 }
+
+/** The special tokens whose names stand in a text, by id. */
+function marksIn(text: string, library: Tokenizer): Map<number, string> {
+  const marks = [...library.get_added_tokens_decoder()].filter(
+    ([, { special, content }]) => special && text.includes(content),
+  );
+  return new Map(marks.map(([id, { content }]) => [id, content]));
+}
+
+/** A decoder that shows some of the special tokens, as their names. */
+const showing = (decoder: StreamDecoder, marks: ReadonlyMap<number, string>): StreamDecoder => ({
+  push(id) {
+    const mark = marks.get(id);
+    return mark === undefined ? decoder.push(id) : decoder.end() + mark;
+  },
+  end: () => decoder.end(),
+});
