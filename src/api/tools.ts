@@ -67,8 +67,7 @@ export const toolParameters = {
     .array(tool)
     .min(1, 'expected at least one tool')
     .max(most, `expected at most ${most} tools`)
-    .superRefine((tools, context) => unique(tools as ToolDefinition[], context))
-    .transform((tools) => tools as ToolDefinition[])
+    .transform(named)
     .optional(),
   tool_choice: toolChoice.optional(),
   parallel_tool_calls: z.boolean().optional(),
@@ -145,9 +144,10 @@ const noFunction = (name: string, param: string) =>
     code: 'invalid_value',
   });
 
-function unique(tools: readonly ToolDefinition[], context: z.RefinementCtx): void {
+/** Functions that their names tell apart. */
+function named(tools: z.infer<typeof tool>[], context: z.RefinementCtx): ToolDefinition[] {
   const names = new Set<string>();
-  for (const [i, each] of tools.entries()) {
+  for (const [i, each] of (tools as ToolDefinition[]).entries()) {
     const { name } = each.function;
     if (names.has(name)) {
       const path = [i, 'function', 'name'];
@@ -155,6 +155,7 @@ function unique(tools: readonly ToolDefinition[], context: z.RefinementCtx): voi
     }
     names.add(name);
   }
+  return tools as ToolDefinition[];
 }
 
 /** Whether a JSON value is nested at most so deep. */

@@ -8,6 +8,8 @@ export type TextInput = { text: string } | { messages: ChatMessage[] };
 export type WritingEvent =
   | { type: 'start' }
   | { type: 'delta'; index: number; text: string; logprobs?: object[] }
+  /** Of answers to requests with tools, which the command line does not make. */
+  | { type: 'tool_call'; index: number }
   | { type: 'end'; index: number; finish_reason: string }
   | { type: 'done'; usage?: object };
 

@@ -5,6 +5,8 @@ import { type ChatTemplateConfig, createChatTemplate, type TemplateOptions } fro
 import { InvalidInputError } from './parameters.ts';
 import type { ToolCallFormat } from './tools/format.ts';
 
+export type { ChatMessage } from './chat-message.ts';
+
 export interface TextTokenizer {
   /** Ids of a text; `special` puts the tokens round it that the model expects (`<s>`, say). */
   encode(text: string, options?: { special?: boolean }): number[];
