@@ -6,13 +6,14 @@ import { encodeImage } from '../service/image-encode.ts';
 import { loadImageFolder } from '../service/image-folder.ts';
 import { sizeToDraw, sizeToSend } from '../service/image-size.ts';
 import { type Artist, type DrawingWish, randomSeed, usualFolder } from './artist.ts';
+import { resolveModel } from './hub/model-cache.ts';
 
 /** Pixels of the longer side of a picture of a small model, unless a size is asked for. */
 const USUAL_SIDE = 512;
 
 /** @throws Error if the folder, or an image to begin from, cannot be read */
 export async function folderArtist(options: DrawingWish): Promise<Artist> {
-  const model = await loadImageFolder(options.model ?? usualFolder, options);
+  const model = await loadImageFolder(resolveModel(options.model ?? usualFolder), options);
   for (const note of model.notes) console.error(`wick: ${note}`);
   const given = await readGiven(options, (image) => sizeToDraw(model, options.size ?? image));
   const drawn = given?.image ?? sizeToDraw(model, options.size ?? model);

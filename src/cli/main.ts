@@ -25,6 +25,10 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: 'make a checkpoint into a model folder',
     load: async () => (await import('./commands/export.ts')).exportCommand(),
   },
+  pull: {
+    summary: 'bring a published model here',
+    load: async () => (await import('./commands/pull.ts')).pullCommand(),
+  },
   quantize: {
     summary: 'make a model smaller: 8 or 4 bits a weight, or half precision',
     load: async () => (await import('./commands/quantize.ts')).quantizeCommand(),

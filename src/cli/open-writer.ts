@@ -1,6 +1,7 @@
 /** Opens the model that a command's options name. */
 import type { Command } from 'commander';
 import type { LoadOptions } from '../service/model-folder.ts';
+import { resolveModel } from './hub/model-cache.ts';
 import { refuseLocalOptions, type ServerOptions, serverOf } from './remote/server.ts';
 import { usualFolder, type Writer } from './writer.ts';
 
@@ -26,7 +27,7 @@ export async function openWriter(command: Command, signal?: AbortSignal): Promis
     import('../generation/generate.ts'),
     import('../service/model-folder.ts'),
   ]);
-  const loaded = await loadModelFolder(model ?? usualFolder, options);
+  const loaded = await loadModelFolder(resolveModel(model ?? usualFolder), options);
   return {
     id: loaded.id,
     write: (input, parameters, signal) => generate(loaded, input, parameters, signal),

@@ -5,6 +5,7 @@ import { countParameters } from '../../architecture/gpt.ts';
 import { parseGptConfig } from '../../architecture/gpt-config.ts';
 import { findImageFolders } from '../../service/image-folder.ts';
 import { findModelFolders } from '../../service/model-folder.ts';
+import { cachedModels, resolveModel } from '../hub/model-cache.ts';
 import { formatBytes, formatCount, printJson } from '../output.ts';
 import { type ServerModel, serverModels } from '../remote/models.ts';
 import {
@@ -38,7 +39,7 @@ interface Config {
 }
 
 interface Options extends ServerOptions {
-  models: string[];
+  models?: string[];
   json?: boolean;
 }
 
@@ -46,10 +47,14 @@ interface Options extends ServerOptions {
 export function modelsCommand(): Command {
   const command = new Command('models')
     .description('List model folders, or the models of a server.')
-    .option('--models <dirs...>', 'model folders, or folders of them', ['models']);
+    .option(
+      '--models <dirs...>',
+      'model folders, or folders of them; by default models, and what was pulled',
+    );
   return addServerOptions(command)
     .option('--json', 'print them as one line of JSON')
-    .action(async ({ models, json, ...options }: Options) => {
+    .action(async ({ models: named, json, ...options }: Options) => {
+      const models = named?.map(resolveModel) ?? ['models', ...cachedModels()];
       const server = serverOf(options);
       if (server) {
         refuseLocalOptions(command, ['models']);

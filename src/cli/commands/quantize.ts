@@ -6,6 +6,7 @@ import { inlineExternalData } from '../../graph/rewrites/external-data.ts';
 import { toHalfPrecision } from '../../graph/rewrites/half-precision.ts';
 import { type Precision, quantizeModel } from '../../graph/rewrites/quantize.ts';
 import { loadModelFolder } from '../../service/model-folder.ts';
+import { resolveModel } from '../hub/model-cache.ts';
 import { formatBytes, printJson } from '../output.ts';
 import { readTexts, scoreTexts } from './eval/bits-per-byte.ts';
 
@@ -46,7 +47,7 @@ export function quantizeCommand(): Command {
     .option('--json', 'print the result as one line of JSON')
     .action(async (folder: string, options: Options) => {
       const { to } = options;
-      const path = resolve(folder);
+      const path = resolve(resolveModel(folder));
       const [source, target] = ['', `_${suffixes[to]}`].map((suffix) =>
         join(path, 'onnx', `model${suffix}.onnx`),
       );

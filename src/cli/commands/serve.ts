@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import type { LogEntry } from '../../service/app.ts';
 import { type Provider, providers } from '../../service/model-folder.ts';
 import { startService } from '../../service/serve.ts';
+import { resolveModel } from '../hub/model-cache.ts';
 import { printJson } from '../output.ts';
 
 interface Options {
@@ -60,6 +61,7 @@ export function serveCommand(): Command {
         : (entry: LogEntry) => console.log(logLine(entry));
       const service = await startService({
         ...options,
+        models: options.models.map(resolveModel),
         credentials: credentialsOf(options),
         secret: process.env.WICK_SECRET ?? '',
         log,

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import type { TextModel } from '../../../generation/model.ts';
 import { bitsPerByte, type Score } from '../../../generation/scoring.ts';
 import { loadModelFolder } from '../../../service/model-folder.ts';
+import { resolveModel } from '../../hub/model-cache.ts';
 import { formatCount, printJson } from '../../output.ts';
 import { createProgress } from '../../progress.ts';
 
@@ -18,7 +19,7 @@ export function bitsPerByteCommand(): Command {
     .action(async (files: string[], options: { model: string; json?: boolean }) => {
       const texts = readTexts(files);
       const result = {
-        ...(await scoreTexts(await loadModelFolder(options.model), texts)),
+        ...(await scoreTexts(await loadModelFolder(resolveModel(options.model)), texts)),
         files: files.length,
       };
       if (options.json) return printJson(result);

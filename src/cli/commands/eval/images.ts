@@ -5,6 +5,7 @@ import { readRows } from '../../../data/images/rows.ts';
 import { createRandom, permute } from '../../../data/random.ts';
 import { drawImage } from '../../../generation/image/pipeline.ts';
 import { loadImageFolder } from '../../../service/image-folder.ts';
+import { resolveModel } from '../../hub/model-cache.ts';
 import { formatCount, printJson, styled } from '../../output.ts';
 import { createProgress } from '../../progress.ts';
 
@@ -39,7 +40,7 @@ export function imagesCommand(): Command {
         options.limit,
       );
       if (chosen.length === 0) throw new Error('No image has that value.');
-      const model = await loadImageFolder(options.model);
+      const model = await loadImageFolder(resolveModel(options.model));
       const progress = createProgress({ label: 'draw', total: chosen.length, unit: 'image' });
       const near: number[][] = [];
       for (const [i, { caption }] of chosen.entries()) {
