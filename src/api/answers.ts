@@ -120,3 +120,31 @@ export const healthAnswer = z.object({
   }),
   service: z.object({ status: z.enum(['none', 'ok', 'down']) }),
 });
+
+const tokenIds = z.array(count);
+export const tokenizeAnswer = z.object({
+  count: count.describe('How many they are.'),
+  max_model_len: count.describe('Tokens that fit in the model at once.'),
+  tokens: tokenIds,
+  token_strs: z.array(z.string()).optional().describe("The vocabulary's own spelling of each."),
+});
+export const detokenizeAnswer = z.object({
+  prompt: z.string(),
+  content: z.string().describe('The same, for who looks for it here.'),
+});
+export const templateAnswer = z.object({ prompt: z.string() });
+
+export const embeddingsAnswer = z.object({
+  object: z.literal('list'),
+  data: z.array(
+    z.object({
+      object: z.literal('embedding'),
+      index: count,
+      embedding: z
+        .union([z.array(z.number()), z.string()])
+        .describe('A vector of length 1: numbers, or their float32 bytes in base64.'),
+    }),
+  ),
+  model: z.string(),
+  usage: z.object({ prompt_tokens: count, total_tokens: count }),
+});

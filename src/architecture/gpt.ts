@@ -134,7 +134,8 @@ export function gptLoss(
  * The graph that answers: the interface of Hugging Face's exports with a key-value cache.
  * Inputs: `input_ids` and `position_ids` int64 `[batch, seq]`, `attention_mask` int64 `[batch, total]`,
  * `past_key_values.N.key|value` float32 `[batch, kv_heads, past, head_dim]`. Outputs: `logits`
- * `[batch, seq, vocab]`, `present.N.key|value`.
+ * `[batch, seq, vocab]`, `present.N.key|value`, and what the logits are computed from, `last_hidden_state`
+ * `[batch, seq, hidden_size]`, which costs nothing where it is not fetched.
  *
  * @param weights each parameter's elements, by the names of `gptParameters`
  * @throws Error naming a parameter that is missing or of the wrong size
@@ -182,5 +183,6 @@ export function gptInference(config: GptConfig, weights: ReadonlyMap<string, Flo
     graph.output(`present.${i}.key`, key);
     graph.output(`present.${i}.value`, value);
   }
+  graph.output('last_hidden_state', hidden);
   return graph;
 }

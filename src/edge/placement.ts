@@ -9,27 +9,37 @@ import { generateOnService, type ServiceAccess, ServiceDown, serviceModels } fro
 /** Where a model answers. */
 export type Placement = 'edge' | 'service';
 
-/** What a caller asks for, whichever door it came through. */
-export interface Wish {
+/** Who is to answer. */
+export interface Place {
   /** The edge's default where there is none. */
   model?: string;
   /** The edge for the models it has, where there is none. */
   placement?: Placement;
   /** Whether the edge's model may answer in the place of a service that is down. */
   fallback?: boolean;
+}
+
+/** What a caller asks for, whichever door it came through. */
+export interface Wish extends Place {
   input: GenerationInput;
   parameters: Parameters;
 }
 
+/** How something is done in either place. */
+export interface Doers<Event> {
+  atEdge(model: EdgeModel): AsyncGenerator<Event>;
+  onService(access: ServiceAccess, model: string): AsyncGenerator<Event>;
+}
+
 /** An answer that has begun: what could be refused was refused before. */
-export interface Answer {
+export interface Answer<Event = GenerationEvent> {
   /** The model that answers. */
   model: string;
   placement: Placement;
   /** Whether it stands in for the service. */
   fallback: boolean;
-  /** From the first event, `start`, on. */
-  events: AsyncGenerator<GenerationEvent>;
+  /** From the first event on. */
+  events: AsyncGenerator<Event>;
 }
 
 export interface Model {
@@ -65,23 +75,39 @@ export async function listModels(access: ServiceAccess | undefined, signal: Abor
   return [...models.values()];
 }
 
+/** Begins an answer where the wish belongs; see `beginWhere`. */
+export const answer = (wish: Wish, access: ServiceAccess | undefined, signal: AbortSignal): Promise<Answer> =>
+  beginWhere(
+    wish,
+    {
+      atEdge: (model) => generateInIsolate(model, wish.input, wish.parameters, signal),
+      onService: (access, model) =>
+        generateOnService(access, { model, input: wish.input, parameters: wish.parameters }, signal),
+    },
+    access,
+    signal,
+  );
+
 /**
- * Begins an answer where the wish belongs.
+ * Begins something with a text model where it belongs.
  * @throws Failure with the status and sentence for the caller
  */
-export async function answer(
-  wish: Wish,
+export async function beginWhere<Event>(
+  place: Place,
+  doers: Doers<Event>,
   access: ServiceAccess | undefined,
   signal: AbortSignal,
-): Promise<Answer> {
-  const atEdge = wish.model === undefined ? edgeModels[0] : edgeModels.find(({ id }) => id === wish.model);
-  if (atEdge && wish.placement !== 'service') return answerAtEdge(atEdge, wish, false, signal);
+): Promise<Answer<Event>> {
+  const atEdge = place.model === undefined ? edgeModels[0] : edgeModels.find(({ id }) => id === place.model);
+  const here = (model: EdgeModel, fallback: boolean) =>
+    begun<Event>({ model: model.id, placement: 'edge', fallback, events: doers.atEdge(model) });
+  if (atEdge && place.placement !== 'service') return here(atEdge, false);
   try {
-    if (wish.placement === 'edge' || !access) throw await absent(wish, access, signal);
-    const model = wish.model ?? atEdge!.id;
+    if (place.placement === 'edge' || !access) throw await absent(place, access, signal);
+    const model = place.model ?? atEdge!.id;
     const known = await serviceModels(access, signal, model);
     const found = known.find(({ id }) => id === model);
-    if (!found) throw await absent(wish, access, signal);
+    if (!found) throw await absent(place, access, signal);
     if (found.kind === 'image') {
       throw new Failure(
         'model_not_supported',
@@ -91,28 +117,18 @@ export async function answer(
         },
       );
     }
-    const request = { model, input: wish.input, parameters: wish.parameters };
-    return await begun({
-      model,
-      placement: 'service',
-      fallback: false,
-      events: generateOnService(access, request, signal),
-    });
+    const events = doers.onService(access, model);
+    return await begun({ model, placement: 'service', fallback: false, events });
   } catch (thrown) {
-    if (!(thrown instanceof ServiceDown) || !wish.fallback) throw thrown;
-    return answerAtEdge(atEdge ?? edgeModels[0], wish, true, signal);
+    if (!(thrown instanceof ServiceDown) || !place.fallback) throw thrown;
+    return here(atEdge ?? edgeModels[0], true);
   }
 }
 
-function answerAtEdge(model: EdgeModel, wish: Wish, fallback: boolean, signal: AbortSignal): Promise<Answer> {
-  const events = generateInIsolate(model, wish.input, wish.parameters, signal);
-  return begun({ model: model.id, placement: 'edge', fallback, events });
-}
-
 /** Waits for the first event, so that a refusal is one by its status and not in the middle of a stream. */
-async function begun(answer: Answer): Promise<Answer> {
+async function begun<Event>(answer: Answer<Event>): Promise<Answer<Event>> {
   const first = await answer.events.next();
-  async function* whole(): AsyncGenerator<GenerationEvent> {
+  async function* whole(): AsyncGenerator<Event> {
     if (first.done) return;
     try {
       yield first.value;
@@ -125,7 +141,7 @@ async function begun(answer: Answer): Promise<Answer> {
 }
 
 /** Why a wished-for model cannot answer where it was wished to. */
-async function absent(wish: Wish, access: ServiceAccess | undefined, signal: AbortSignal): Promise<Failure> {
+async function absent(wish: Place, access: ServiceAccess | undefined, signal: AbortSignal): Promise<Failure> {
   if (wish.placement === 'service' && !access)
     return new ServiceDown('This Worker has no service behind it.');
   const models = await listModels(access, signal);

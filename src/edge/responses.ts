@@ -56,23 +56,35 @@ async function pump(
   }
 }
 
+/** JSON in one piece; see `whenWhole`. */
+export const inOnePiece = (c: EdgeContext, caller: Caller, value: Promise<unknown>): Promise<Response> =>
+  whenWhole(
+    c,
+    caller,
+    value.then((whole) => [`${JSON.stringify(whole)}\n`]),
+  );
+
 /**
- * JSON in one piece. A failure within the first moments is thrown, for a status of its own; after them the status is
- * sent, and the error object stands in the answer's place.
+ * JSON that is sent when all of it is known. A failure within the first moments is thrown, for a status of its own;
+ * after them the status is sent, and the error object stands in the answer's place.
+ * @param json its text in pieces, one where it is small
  */
-export async function inOnePiece(c: EdgeContext, caller: Caller, value: Promise<unknown>): Promise<Response> {
-  const json = value.then((whole) => `${JSON.stringify(whole)}\n`);
+export async function whenWhole(
+  c: EdgeContext,
+  caller: Caller,
+  json: Promise<Iterable<string>>,
+): Promise<Response> {
   json.catch(() => {});
   const early = await within(json, caller);
-  if (early !== undefined) {
+  if (Array.isArray(early)) {
     caller.finished();
-    return c.body(early, 200, { 'content-type': 'application/json' });
+    return c.body(early.join(''), 200, { 'content-type': 'application/json' });
   }
   async function* parts(): AsyncGenerator<string> {
     try {
       for (;;) {
-        const whole = await within(json, caller);
-        if (whole !== undefined) return yield whole;
+        const whole = early ?? (await within(json, caller));
+        if (whole !== undefined) return yield* whole;
         yield ' ';
       }
     } catch (thrown) {
@@ -83,7 +95,7 @@ export async function inOnePiece(c: EdgeContext, caller: Caller, value: Promise<
 }
 
 /** The promise's value, or undefined if it takes longer than a moment. */
-async function within(promise: Promise<string>, caller: Caller): Promise<string | undefined> {
+async function within<T>(promise: Promise<T>, caller: Caller): Promise<T | undefined> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<undefined>((resolve) => {
     timer = setTimeout(resolve, holding, undefined);

@@ -21,7 +21,7 @@ export interface Route {
   /** As Hono writes it: `/v1/models/:id{.+}`. */
   path: string;
   handler: (c: EdgeContext) => Response | Promise<Response>;
-  group: 'Text' | 'Images' | 'Models' | 'For people';
+  group: 'Text' | 'Tokens' | 'Images' | 'Models' | 'For people';
   /** A few words. */
   summary: string;
   /** Markdown. */

@@ -4,10 +4,12 @@ import { modelRoutes } from './model-routes.ts';
 import { pageRoutes } from './page-routes.ts';
 import { referenceRoutes } from './reference/routes.ts';
 import type { Route } from './route.ts';
+import { taskRoutes } from './task-routes.ts';
 import { textRoutes } from './text-routes.ts';
 
 export const routes: readonly Route[] = [
   ...textRoutes,
+  ...taskRoutes,
   ...imageRoutes,
   ...modelRoutes,
   ...pageRoutes,

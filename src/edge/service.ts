@@ -2,6 +2,7 @@
 import type { ErrorObject } from '../api/errors.ts';
 import { type GenerateRequest, type GenerationEvent, readEvents } from '../api/events.ts';
 import { signRequest } from '../api/signature.ts';
+import { readTaskEvents, type TaskEvent, type TaskRequest } from '../api/tasks.ts';
 import { Failure } from './failure.ts';
 
 export interface ServiceAccess {
@@ -79,6 +80,14 @@ export const generateOnService = (
   signal: AbortSignal,
 ): AsyncGenerator<GenerationEvent> =>
   eventsOnService(access, '/v1/generate', request, readEvents, patience.event, signal);
+
+/** A task on the service; see `eventsOnService`. */
+export const runTaskOnService = (
+  access: ServiceAccess,
+  request: TaskRequest,
+  signal: AbortSignal,
+): AsyncGenerator<TaskEvent> =>
+  eventsOnService(access, '/v1/tasks', request, readTaskEvents, patience.event, signal);
 
 type ServiceFailure = { type: 'error'; status: number } & ErrorObject;
 

@@ -132,7 +132,7 @@ const emptyPiece = (logprobs: number | null): Piece => ({
 });
 
 /** Lets everything else that waits run once: timers, other requests, aborts. */
-const macrotask = (): Promise<void> =>
+export const macrotask = (): Promise<void> =>
   new Promise((resolve) => {
     const { setImmediate: immediate } = globalThis as {
       setImmediate?: (task: () => void) => void;

@@ -10,8 +10,9 @@ export type { ChatMessage } from './chat-message.ts';
 export interface TextTokenizer {
   /** Ids of a text; `special` puts the tokens round it that the model expects (`<s>`, say). */
   encode(text: string, options?: { special?: boolean }): number[];
-  decode(ids: readonly number[]): string;
-  /** A conversation as the model's makers write it, ready for the next answer. */
+  /** Text of ids; `special` shows marks (`</s>`, say) by their names. */
+  decode(ids: readonly number[], options?: { special?: boolean }): string;
+  /** A conversation as the model's makers write it, ready for the next answer unless that is declined. */
   applyChatTemplate(messages: readonly ChatMessage[], options?: TemplateOptions): string;
   /** How the model writes its calls of tools. */
   toolCallFormat(): ToolCallFormat;
@@ -21,6 +22,8 @@ export interface TextTokenizer {
    */
   streamDecoder(shown?: string): StreamDecoder;
   idOf(token: string): number | undefined;
+  /** A token as the vocabulary spells it; undefined if it has none of that id. */
+  tokenOf(id: number): string | undefined;
   /** The bytes that a token stands for by itself: of marks their names, of characters perhaps a part. */
   bytesOf(id: number): Uint8Array;
 }
@@ -39,11 +42,11 @@ interface TokenizerFile {
 /** @param tokenizer tokenizer.json @param config tokenizer_config.json */
 export function createTextTokenizer(tokenizer: object, config: object): TextTokenizer {
   const library = new Tokenizer(tokenizer, config);
-  const decode = (ids: readonly number[]) =>
+  const decode = (ids: readonly number[], { special = false } = {}) =>
     ids.length === 0
       ? ''
       : library.decode([...ids], {
-          skip_special_tokens: true,
+          skip_special_tokens: !special,
           clean_up_tokenization_spaces: false,
         });
   const bytesOf = byteLevel(tokenizer as TokenizerFile) ? byteTable(library) : undefined;
@@ -66,6 +69,7 @@ export function createTextTokenizer(tokenizer: object, config: object): TextToke
       return shown ? showing(decoder, marksIn(shown, library)) : decoder;
     },
     idOf: (token) => library.token_to_id(token),
+    tokenOf: (id) => library.id_to_token(id) ?? library.get_added_tokens_decoder().get(id)?.content,
     bytesOf(id) {
       const mark = library.get_added_tokens_decoder().get(id);
       if (mark) return new TextEncoder().encode(mark.content);

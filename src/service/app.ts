@@ -6,6 +6,7 @@ import { drawRequest, IMAGE_BYTES_LIMIT } from '../api/draw.ts';
 import { BadRequest, Failure, parse } from '../api/errors.ts';
 import { generateRequest, writeEvent } from '../api/events.ts';
 import { signatureFault } from '../api/signature.ts';
+import { taskRequest } from '../api/tasks.ts';
 import type { ImageHost } from './image-host.ts';
 import type { ModelHost } from './model-host.ts';
 
@@ -110,6 +111,15 @@ export function createService({
       },
       logAtEnd('/v1/generate', request.model, () => ({ tokens })),
     );
+  });
+
+  app.post('/v1/tasks', async (c) => {
+    refuseWhileDraining();
+    const { model, task } = parse(taskRequest, readJson(await c.req.text()));
+    const host = models.get(model);
+    if (!host) throw noModel(model, [...models.keys()], imageModels.has(model) && 'draws images');
+    const over = logAtEnd('/v1/tasks', model, () => ({}));
+    return answer(admitted(host.admit({ task })), () => {}, over);
   });
 
   app.post('/v1/draw', async (c) => {

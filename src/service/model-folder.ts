@@ -1,6 +1,7 @@
 /** Text models from folders on disk, run by onnxruntime-node. */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
+import { withHiddenStates } from '../generation/embedding-graph.ts';
 import { createTextModel, type TextModel } from '../generation/model.ts';
 import { loadRuntime, openSession, type RuntimeOptions } from './runtime.ts';
 
@@ -9,7 +10,12 @@ export { type Provider, providers } from './runtime.ts';
 export interface LoadOptions extends RuntimeOptions {
   /** Which of the folder's graphs: '' for onnx/model.onnx, 'q4' for onnx/model_q4.onnx. */
   variant?: string;
+  /** Whether a graph that gives no hidden states is made to, where it can be, so that the model gives embeddings. */
+  embeddings?: boolean;
 }
+
+/** Bytes of a graph file that is read into memory to be changed. */
+const CHANGED_BYTES = 1_000_000_000;
 
 /**
  * Loads a model folder in Hugging Face's layout.
@@ -17,7 +23,7 @@ export interface LoadOptions extends RuntimeOptions {
  */
 export async function loadModelFolder(
   folder: string,
-  { provider = 'cpu', threads = 0, variant = '' }: LoadOptions = {},
+  { provider = 'cpu', threads = 0, variant = '', embeddings = false }: LoadOptions = {},
 ): Promise<TextModel> {
   const path = resolve(folder);
   if (!existsSync(path)) throw new Error(`There is no model folder ${path}.`);
@@ -32,7 +38,9 @@ export async function loadModelFolder(
     tokenizerConfig: tokenizerConfig(path, json('tokenizer_config.json')),
   };
   const ort = await loadRuntime();
-  const session = await openSession(ort, graph, { provider, threads });
+  const changed =
+    embeddings && statSync(graph).size <= CHANGED_BYTES ? withHiddenStates(readFileSync(graph)) : undefined;
+  const session = await openSession(ort, graph, { provider, threads }, changed);
   return createTextModel({ ...files, session, Tensor: ort.Tensor });
 }
 

@@ -1,9 +1,8 @@
 /** A model's thread as the service sees it: admission, a line of bounded length, and a new thread when one dies. */
 import { Worker } from 'node:worker_threads';
 import { Failure } from '../api/errors.ts';
-import type { GenerateRequest, ServiceEvent } from '../api/events.ts';
 import { endThread } from './end-thread.ts';
-import type { FromWorker, ToWorker, WorkerStart } from './worker-messages.ts';
+import type { FromWorker, ToWorker, Work, WorkEvent, WorkerStart } from './worker-messages.ts';
 
 export interface HostOptions extends Omit<WorkerStart, 'folder'> {
   /** Generations that run in turns. */
@@ -13,23 +12,23 @@ export interface HostOptions extends Omit<WorkerStart, 'folder'> {
   onNote?: (note: string) => void;
 }
 
-/** Events of one generation, ending with `done` or `error`. Leaving it cancels the generation. */
-export type EventStream = AsyncGenerator<ServiceEvent, void>;
+/** Events of one generation or task, ending with `done` or `error`. Leaving it cancels what is done. */
+export type EventStream = AsyncGenerator<WorkEvent, void>;
 
 export interface ModelHost {
   /** Resolves when the model answers. Rejects if it cannot be loaded. */
   ready: Promise<void>;
   load(): { running: number; queued: number };
   /** Admits a request, or says in how many seconds to come again. */
-  admit(request: Pick<GenerateRequest, 'input' | 'parameters'>): EventStream | { retryAfter: number };
+  admit(work: Work): EventStream | { retryAfter: number };
   close(): Promise<void>;
 }
 
 interface Job {
   id: number;
-  request: Pick<GenerateRequest, 'input' | 'parameters'>;
+  work: Work;
   /** Events that the reader has not taken yet. */
-  events: ServiceEvent[];
+  events: WorkEvent[];
   wake?: () => void;
   state: 'queued' | 'running' | 'over';
   began: number;
@@ -84,7 +83,7 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
 
   const post = (message: ToWorker) => worker.postMessage(message);
 
-  function receive(id: number, event: ServiceEvent): void {
+  function receive(id: number, event: WorkEvent): void {
     const job = jobs.get(id);
     if (!job || job.state === 'over') return;
     if (job.events.length < BACKLOG) job.events.push(event);
@@ -114,7 +113,7 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
       job.state = 'running';
       job.began = performance.now();
       running++;
-      post({ type: 'generate', id: job.id, request: job.request });
+      post({ type: 'work', id: job.id, work: job.work });
     }
   }
 
@@ -151,7 +150,7 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
   return {
     ready: ready.promise,
     load: () => ({ running, queued: queue.length }),
-    admit(request) {
+    admit(work) {
       if (running >= maxConcurrent && queue.length >= maxQueue) {
         return {
           retryAfter: Math.max(1, Math.ceil((seconds * (queue.length + 1)) / maxConcurrent)),
@@ -159,7 +158,7 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
       }
       const job: Job = {
         id: nextId++,
-        request,
+        work,
         events: [],
         state: 'queued',
         began: performance.now(),

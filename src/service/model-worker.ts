@@ -8,8 +8,9 @@ import type { ServiceEvent } from '../api/events.ts';
 import { generate } from '../generation/generate.ts';
 import type { TextModel } from '../generation/model.ts';
 import { InvalidInputError } from '../generation/parameters.ts';
+import { runTask } from '../generation/tasks.ts';
 import { loadModelFolder } from './model-folder.ts';
-import type { FromWorker, ToWorker, WorkerStart } from './worker-messages.ts';
+import type { FromWorker, ToWorker, Work, WorkerStart } from './worker-messages.ts';
 
 const port = parentPort!;
 const send = (message: FromWorker) => port.postMessage(message);
@@ -20,26 +21,26 @@ let model: TextModel;
 port.on('message', (message: ToWorker) => {
   if (message.type === 'close') process.exit(0);
   else if (message.type === 'cancel') running.get(message.id)?.abort();
-  else void answer(message.id, message.request);
+  else void answer(message.id, message.work);
 });
 try {
   const { folder, ...options } = workerData as WorkerStart;
-  model = await loadModelFolder(folder, options);
+  model = await loadModelFolder(folder, { ...options, embeddings: true });
   send({ type: 'ready' });
 } catch (error) {
   send({ type: 'failed', message: (error as Error).message });
   port.unref();
 }
 
-async function answer(
-  id: number,
-  { input, parameters }: Extract<ToWorker, { type: 'generate' }>['request'],
-): Promise<void> {
+async function answer(id: number, work: Work): Promise<void> {
   const abort = new AbortController();
   running.set(id, abort);
   try {
-    for await (const event of generate(model, input, parameters, abort.signal))
-      send({ type: 'event', id, event });
+    const events =
+      'task' in work
+        ? runTask(model, work.task, abort.signal)
+        : generate(model, work.input, work.parameters, abort.signal);
+    for await (const event of events) send({ type: 'event', id, event });
   } catch (error) {
     send(abort.signal.aborted ? { type: 'cancelled', id } : { type: 'event', id, event: failure(error) });
   } finally {

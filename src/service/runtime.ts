@@ -19,19 +19,24 @@ export async function loadRuntime(): Promise<typeof Ort> {
 
 /**
  * Opens a graph file; weights in files beside it are found.
+ * @param changed what stands for the file's bytes, where it was changed in memory
  * @throws Error naming the file, or the provider where this machine cannot run it
  */
 export async function openSession(
   ort: typeof Ort,
   graph: string,
   { provider = 'cpu', threads = 0 }: RuntimeOptions = {},
+  changed?: Uint8Array,
 ): Promise<Ort.InferenceSession> {
   try {
-    return await ort.InferenceSession.create(graph, {
+    const options: Ort.InferenceSession.SessionOptions = {
       executionProviders: provider === 'cpu' ? ['cpu'] : [provider, 'cpu'],
       intraOpNumThreads: threads,
       logSeverityLevel: 3,
-    });
+    };
+    return await (changed
+      ? ort.InferenceSession.create(changed, options)
+      : ort.InferenceSession.create(graph, options));
   } catch (error) {
     const why = (error as Error).message.split('\n')[0];
     throw new Error(
