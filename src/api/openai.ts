@@ -3,6 +3,7 @@
  * not served are refused by name.
  */
 import { z } from 'zod';
+import { constraintFields, constraintOf } from './constraint.ts';
 import { BadRequest, parse } from './errors.ts';
 import type { GenerationInput } from './events.ts';
 import { chatMessages } from './messages.ts';
@@ -15,6 +16,7 @@ export type Parameters = Partial<z.infer<typeof generationParameters>>;
 const { best_of, echo, top_logprobs, ...others } = looseParameters.shape;
 const common = {
   ...others,
+  ...constraintFields,
   model: z.string('expected the name of a model').min(1).max(200),
   stream: z.boolean().optional(),
   stream_options: z.strictObject({ include_usage: z.boolean().optional() }).optional(),
@@ -61,7 +63,7 @@ export const chatCompletionRequest = z.strictObject({
 const unserved = Object.fromEntries(
   [
     ...['suffix', 'functions', 'function_call', 'tools', 'tool_choice', 'parallel_tool_calls'],
-    ...['response_format', 'store', 'metadata', 'modalities', 'audio', 'prediction', 'reasoning_effort'],
+    ...['store', 'metadata', 'modalities', 'audio', 'prediction', 'reasoning_effort'],
     ...['service_tier', 'web_search_options', 'verbosity', 'prompt_cache_key', 'safety_identifier'],
   ].map((name) => [name, 'is a parameter that wick does not serve']),
 );
@@ -125,7 +127,10 @@ function withoutNulls(body: unknown): unknown {
   return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
 }
 
-const ownNames = ['model', 'stream', 'stream_options', 'user', 'placement', 'fallback'] as const;
+const ownNames = [
+  ...['model', 'stream', 'stream_options', 'user', 'placement', 'fallback'],
+  ...Object.keys(constraintFields),
+];
 const commonRequest = z.strictObject({ ...common, best_of, echo, top_logprobs });
 type Common = z.infer<typeof commonRequest>;
 
@@ -135,6 +140,8 @@ function textRequest(request: Common, inputs: GenerationInput[]): TextRequest {
   const given = Object.entries(request).filter(([name, value]) => !own.has(name) && value !== undefined);
   const parameters = Object.fromEntries(given) as Parameters;
   if (typeof stop === 'string') parameters.stop = [stop];
+  const constraint = constraintOf(request);
+  if (constraint) parameters.constraint = constraint;
   return {
     model,
     inputs,

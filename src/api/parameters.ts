@@ -1,12 +1,9 @@
 /** The parameters of a generation on the wire, with the range of each: nothing is allocated for a number out of range. */
 import { z } from 'zod';
+import { constraintSchema } from './constraint.ts';
+import { wellFormed } from './text.ts';
 
-/** Text in well-formed Unicode of at most `limit` characters. */
-export const wellFormed = (limit: number) =>
-  z
-    .string()
-    .max(limit, `expected at most ${limit} characters`)
-    .refine((text) => text.isWellFormed(), 'expected well-formed Unicode, got half of a surrogate pair');
+export { wellFormed };
 
 /** A number in a range. */
 export const number = (min: number, max: number) =>
@@ -75,9 +72,12 @@ export const generationParameters = z.strictObject({
   top_logprobs: whole(0, 20).nullable(),
   stop: z.array(stopText).max(4, 'expected at most 4 stop strings'),
   stop_token_ids: z.array(whole(0, 10_000_000)).max(64, 'expected at most 64 stop tokens'),
+  /** What the answer has to be; on OpenAI's wire other fields say it. */
+  constraint: constraintSchema.nullable(),
 });
 
 /** Parameters as OpenAI's API takes them: none has to be given, and one stop string needs no list. */
 export const looseParameters = generationParameters
+  .omit({ constraint: true })
   .extend({ stop: z.union([stopText, generationParameters.shape.stop]) })
   .partial();

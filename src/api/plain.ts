@@ -12,6 +12,7 @@ const options = generationParameters.omit({
   best_of: true,
   echo: true,
   top_logprobs: true,
+  constraint: true,
 });
 
 export const plainOptions = options.partial().extend({

@@ -1,4 +1,5 @@
 /** One answer to a prompt, token by token. */
+import { constrainAnswer } from './constraint/constrained-answer.ts';
 import { createDecodingState, type DecodingState } from './kv-cache.ts';
 import { type TokenLogprob, tokenLogprob } from './logprobs.ts';
 import type { TextModel } from './model.ts';
@@ -44,12 +45,16 @@ export async function* writeChoice(
   const { tokenizer, endTokens } = model;
   const { top_logprobs, max_tokens, stop, stop_token_ids } = parameters;
   const limit = Math.min(max_tokens, model.contextLength - prompt.length);
-  const sampler = createSampler(parameters, prompt, {
-    endTokens,
-    encode: (text) => tokenizer.encode(text),
-    decode: (ids) => tokenizer.decode(ids),
-  });
   const ends = new Set([...endTokens, ...stop_token_ids]);
+  const constraint = parameters.constraint
+    ? constrainAnswer(model, parameters.constraint, ends, limit, marks)
+    : undefined;
+  const vocabulary = {
+    endTokens,
+    encode: (text: string) => tokenizer.encode(text),
+    decode: (ids: readonly number[]) => tokenizer.decode(ids),
+  };
+  const sampler = createSampler(parameters, prompt, vocabulary, undefined, constraint);
   const decoder = tokenizer.streamDecoder(marks);
   const matcher = createStopMatcher(stop);
   const state = createDecodingState(model);
@@ -79,6 +84,10 @@ export async function* writeChoice(
       }
       if (stopped) {
         finish = 'stop';
+        break;
+      }
+      if (constraint?.finished) {
+        finish = constraint.steered ? 'length' : 'stop';
         break;
       }
       if (written === limit) break;

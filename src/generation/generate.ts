@@ -2,6 +2,7 @@
 
 import type { ChatMessage } from './chat-message.ts';
 import { writeChoice } from './choice.ts';
+import { checkConstraint } from './constraint/constrained-answer.ts';
 import type { TokenLogprob } from './logprobs.ts';
 import type { TextModel } from './model.ts';
 import { completeParameters, type GenerationParameters, InvalidInputError } from './parameters.ts';
@@ -34,7 +35,8 @@ export type GenerationEvent =
  * Choices are written one after the other, choice i with the seed that lies i above the given one. Of `best_of` the likeliest are
  * given when all are written.
  *
- * @throws InvalidInputError for parameters out of range, and for a prompt that leaves no room in the context
+ * @throws InvalidInputError for parameters out of range, for a prompt that leaves no room in the context, and for a
+ * constraint that cannot be enforced
  * @throws the signal's reason when it aborts
  */
 export async function* generate(
@@ -47,6 +49,7 @@ export async function* generate(
   const prompt = promptTokens(model, input);
   const { n, best_of, seed } = parameters;
   const tools = 'messages' in input ? toolCalling(model, planTools(input)) : undefined;
+  if (parameters.constraint) checkConstraint(model, parameters.constraint, tools?.marks);
   const write = (index: number, scored: boolean): AsyncGenerator<AnswerPiece, AnswerEnding> => {
     const own = { ...parameters, seed: seed === null ? null : seed + index };
     if (!tools) return writeChoice(model, prompt, own, signal, scored);

@@ -1,4 +1,5 @@
 /** What a caller can say about how text is generated, and the range of each number. */
+import type { Constraint } from './constraint/constraint.ts';
 
 export interface GenerationParameters {
   /** Tokens at most; 0 writes none, which `echo` and its probabilities may be wanted without. */
@@ -67,6 +68,8 @@ export interface GenerationParameters {
   stop: string[];
   /** Tokens that end the answer, besides the model's own. */
   stop_token_ids: number[];
+  /** What the answer has to be, token by token; null leaves it free. */
+  constraint: Constraint | null;
 }
 
 export const defaultParameters: GenerationParameters = {
@@ -103,6 +106,7 @@ export const defaultParameters: GenerationParameters = {
   top_logprobs: null,
   stop: [],
   stop_token_ids: [],
+  constraint: null,
 };
 
 /** A request that cannot be served as it is; the sentence says why. */

@@ -13,6 +13,7 @@ import {
   keepUnsurprising,
   surpriseOf,
 } from './candidates.ts';
+import type { ConstrainedAnswer } from './constraint/constrained-answer.ts';
 import type { GenerationParameters } from './parameters.ts';
 import { applyCountPenalties, applyLogitBias, applyRepetitionPenalty } from './penalties.ts';
 import { createRandom } from './random.ts';
@@ -45,18 +46,20 @@ const noVocabulary: Vocabulary = { endTokens: new Set(), encode: () => [], decod
 
 /**
  * A sampler for one answer. On the logits, in this order: repetition penalty, presence and frequency penalties, DRY,
- * bias, bans, temperature; then on the candidates: top-k, typical, top-p, min-p, XTC, or mirostat in the place of all
- * five. So do vLLM and Hugging Face's generate with what they have of these, and llama.cpp but for the temperature,
- * which it applies last.
+ * bias, bans, the constraint, temperature; then on the candidates: top-k, typical, top-p, min-p, XTC, or mirostat in
+ * the place of all five. So do vLLM and Hugging Face's generate with what they have of these, and llama.cpp but for the
+ * temperature, which it applies last.
  *
  * @param prompt the prompt's tokens, for the repetition penalty and DRY
  * @param observe sees the distribution after each step
+ * @param constraint what the answer has to be; it comes last, and so rules out what everything before it would allow
  */
 export function createSampler(
   parameters: GenerationParameters,
   prompt: readonly number[],
   vocabulary: Vocabulary = noVocabulary,
   observe?: Observe,
+  constraint?: ConstrainedAnswer,
 ): Sampler {
   const random = createRandom(parameters.seed);
   const history: History = {
@@ -66,6 +69,7 @@ export function createSampler(
     counts: new Map(),
   };
   const onLogits = logitSteps(parameters, history, vocabulary);
+  if (constraint) onLogits.push({ name: 'constraint', step: (logits) => constraint.restrict(logits) });
   const mirostat = parameters.mirostat === 2 ? createMirostat(parameters) : undefined;
   const onCandidates = mirostat
     ? [{ name: 'mirostat', step: mirostat.narrow }]
@@ -95,7 +99,9 @@ export function createSampler(
   };
   return {
     next(logits) {
-      const token = choose(logits);
+      const drawn = choose(logits);
+      const token = constraint ? constraint.settle(drawn) : drawn;
+      constraint?.accept(token);
       history.tokens.push(token);
       history.written.push(token);
       history.seen.add(token);

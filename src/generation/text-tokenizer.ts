@@ -3,11 +3,12 @@ import { Tokenizer } from '@huggingface/tokenizers';
 import type { ChatMessage } from './chat-message.ts';
 import { type ChatTemplateConfig, createChatTemplate, type TemplateOptions } from './chat-template.ts';
 import { InvalidInputError } from './parameters.ts';
+import { spellingOf, type TokenizerFile, type TokenSpelling } from './token-spelling.ts';
 import type { ToolCallFormat } from './tools/format.ts';
 
 export type { ChatMessage } from './chat-message.ts';
 
-export interface TextTokenizer {
+export interface TextTokenizer extends TokenSpelling {
   /** Ids of a text; `special` puts the tokens round it that the model expects (`<s>`, say). */
   encode(text: string, options?: { special?: boolean }): number[];
   /** Text of ids; `special` shows marks (`</s>`, say) by their names. */
@@ -35,10 +36,6 @@ export interface StreamDecoder {
   end(): string;
 }
 
-interface TokenizerFile {
-  decoder?: { type?: string; decoders?: { type?: string }[] } | null;
-}
-
 /** @param tokenizer tokenizer.json @param config tokenizer_config.json */
 export function createTextTokenizer(tokenizer: object, config: object): TextTokenizer {
   const library = new Tokenizer(tokenizer, config);
@@ -51,7 +48,9 @@ export function createTextTokenizer(tokenizer: object, config: object): TextToke
         });
   const bytesOf = byteLevel(tokenizer as TokenizerFile) ? byteTable(library) : undefined;
   const template = createChatTemplate(config as ChatTemplateConfig);
+  const spelled = spellingOf(tokenizer as TokenizerFile, library, bytesOf);
   return {
+    ...spelled,
     encode(text, { special = false } = {}) {
       if (!text.isWellFormed()) {
         throw new InvalidInputError(
