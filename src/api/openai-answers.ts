@@ -69,7 +69,7 @@ export async function wholeAnswer(
     choices: choices.map(({ text, calls, logprobs, finish_reason }, index) => ({
       index,
       ...(form === 'chat' ? { message: messageOf(text, calls) } : { text }),
-      logprobs: logprobsOf(form, logprobs, 0),
+      logprobs: logprobsOf(form, logprobs, 0, text),
       finish_reason,
     })),
     usage,
@@ -121,20 +121,31 @@ export async function* answerChunks(
       if (form === 'chat' && index > 0) yield roleOf(index);
     }
     if (event.type === 'delta') {
-      const logprobs = logprobsOf(form, event.logprobs, offsets[index]);
+      const logprobs = logprobsOf(form, event.logprobs, offsets[index], event.text);
       offsets[index] += event.text.length;
       const part = form === 'chat' ? { delta: { content: event.text } } : { text: event.text };
       yield chunk(index, part, null, logprobs);
     } else if (event.type === 'tool_call') {
-      yield chunk(index, { delta: toolCallDelta(event) }, null, logprobsOf(form, event.logprobs, 0));
+      yield chunk(index, { delta: toolCallDelta(event) }, null, logprobsOf(form, event.logprobs, 0, ''));
     } else {
       yield chunk(index, form === 'chat' ? { delta: {} } : { text: '' }, event.finish_reason, null);
     }
   }
 }
 
-/** @param offset characters of the choice that stand before these tokens */
-function logprobsOf(form: Form, logprobs: TokenLogprob[] | undefined, offset: number): object | null {
+/** Units of UTF-16 that one character may take. */
+const LONGEST_CHARACTER = 2;
+
+/**
+ * @param offset characters of the choice that stand before these tokens
+ * @param written what these tokens write
+ */
+function logprobsOf(
+  form: Form,
+  logprobs: TokenLogprob[] | undefined,
+  offset: number,
+  written: string,
+): object | null {
   if (!logprobs) return null;
   const described = ({ text, logprob, bytes }: Omit<TokenLogprob, 'top'>) => ({
     token: text,
@@ -145,11 +156,13 @@ function logprobsOf(form: Form, logprobs: TokenLogprob[] | undefined, offset: nu
     const content = logprobs.map((each) => ({ ...described(each), top_logprobs: each.top.map(described) }));
     return { content, refusal: null };
   }
-  let at = offset;
+  let at = 0;
+  // A special token is not written, and a part of a character stands where the whole one does.
   const text_offset = logprobs.map(({ text }) => {
-    const start = at;
-    at += text.length;
-    return start;
+    const found = written.indexOf(text, at);
+    if (found < 0 || found - at > LONGEST_CHARACTER) return offset + at;
+    at = found + text.length;
+    return offset + found;
   });
   return {
     tokens: logprobs.map(({ text }) => text),
