@@ -1,0 +1,142 @@
+/**
+ * Answers held to OpenAI's published description: the types of its package are made from it, and the compiler says
+ * whether what the Worker really answered fits them, to the field.
+ */
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { readServerSentEvents } from '../../src/api/server-sent-events.ts';
+import { type Started, secret, startWorker } from '../edge/worker.ts';
+import { type ServiceProcess, startService } from '../fixtures/service.ts';
+import { tinyImageModel } from '../fixtures/tiny-images.ts';
+import { type Typed, typeFaults } from './type-check.ts';
+
+const model = 'Llama-wick-3M';
+let service: ServiceProcess;
+let worker: Started;
+beforeAll(async () => {
+  service = await startService('--models', 'models/Llama-wick-3M', await tinyImageModel());
+  worker = await startWorker({ WICK_SERVICE_URL: service.url, WICK_SECRET: secret });
+});
+afterAll(async () => {
+  await worker?.stop();
+  await service?.stop();
+});
+
+/** OpenAI's types, and what wick adds to them: nothing that is not here. */
+const types = `
+import type OpenAI from 'openai';
+/** Who answered, where that was not who was asked. */
+type Wick<T> = T & { wick?: { placement: 'edge' | 'service'; fallback: boolean } };
+export type Chat = Wick<OpenAI.Chat.ChatCompletion>;
+export type ChatChunk = Wick<OpenAI.Chat.ChatCompletionChunk>;
+export type Completion = Wick<OpenAI.Completion>;
+/** OpenAI describes a completion's chunks as whole ones; its own have null until the end, as these have. */
+export type CompletionChunk = Wick<Omit<OpenAI.Completion, 'choices' | 'usage'>> & {
+  choices: (Omit<OpenAI.CompletionChoice, 'finish_reason'> & { finish_reason: OpenAI.CompletionChoice['finish_reason'] | null })[];
+  usage?: OpenAI.CompletionUsage | null;
+};
+export type Model = OpenAI.Model & { wick: { placements: ('edge' | 'service')[]; kind?: 'image'; size?: number[] } };
+export type Models = { object: 'list'; data: Model[] };
+export type Refusal = { error: OpenAI.ErrorObject };
+/** An image has its seed and any size; what was drawn is told beside tokens. */
+type Drawn = { images: number; steps: number; seconds?: number };
+export type Images = Omit<OpenAI.ImagesResponse, 'size' | 'data' | 'usage'> & {
+  model: string; size: string; expires_at?: number;
+  data: (OpenAI.Image & { seed: number })[];
+  usage: OpenAI.ImagesResponse.Usage & Drawn;
+};
+type Streamed<T extends { size: string }> = Omit<T, 'size'> & { size: string; image_index: number };
+export type ImageEvent =
+  | Streamed<OpenAI.ImageGenPartialImageEvent>
+  | (Omit<Streamed<OpenAI.ImageGenCompletedEvent>, 'usage'> & { usage: OpenAI.ImageGenCompletedEvent.Usage & Drawn; seed: number });
+`;
+
+const post = (path: string, body: unknown) =>
+  fetch(new URL(path, worker.url), {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+
+/** What a route answers to a request, whole or each chunk, as values of a type. */
+async function answers(what: string, type: string, path: string, body: object): Promise<Typed[]> {
+  const response = await post(path, body);
+  expect(response.status, what).toBe(200);
+  if (!response.headers.get('content-type')?.includes('event-stream'))
+    return [{ what, type, value: await response.json() }];
+  const chunks: Typed[] = [];
+  for await (const { data } of readServerSentEvents(response.body!, 1e7)) {
+    if (data !== '[DONE]')
+      chunks.push({ what: `${what}, chunk ${chunks.length}`, type, value: JSON.parse(data) });
+  }
+  return chunks;
+}
+
+async function refusal(path: string, init: RequestInit, status: number): Promise<Typed> {
+  const response = await fetch(new URL(path, worker.url), init);
+  expect(response.status, path).toBe(status);
+  return { what: `${init.method} ${path} ${status}`, type: 'Refusal', value: await response.json() };
+}
+
+test('the judge sees a field too many, one too few and a wrong one', async () => {
+  const right = { id: 'a', created: 1, object: 'model', owned_by: 'b', wick: { placements: ['edge'] } };
+  const { owned_by, ...few } = right;
+  const faults = await typeFaults(types, [
+    { what: 'right', type: 'Model', value: right },
+    { what: 'many', type: 'Model', value: { ...right, more: 1 } },
+    { what: 'few', type: 'Model', value: few },
+    { what: 'wrong', type: 'Model', value: { ...right, object: 'modle' } },
+  ]);
+  expect(faults.map((fault) => fault.split(':')[0])).toEqual(['many', 'few', 'wrong']);
+});
+
+test('every answer and every chunk is as OpenAI describes it', async () => {
+  const messages = [{ role: 'user', content: 'Write a story about a cat.' }];
+  const chat = { model, messages, max_tokens: 4 };
+  const completion = { model, prompt: 'Once upon a time', max_tokens: 4 };
+  const stream = { stream: true, stream_options: { include_usage: true } };
+  const likely = { logprobs: true, top_logprobs: 2, n: 2, seed: 1 };
+  const image = { prompt: 'a red square', size: '64x64', steps: 2 };
+  const json = { method: 'POST', headers: { 'content-type': 'application/json' } };
+  const values = await Promise.all([
+    answers('a chat', 'Chat', '/v1/chat/completions', chat),
+    answers('a chat of the service', 'Chat', '/v1/chat/completions', { ...chat, placement: 'service' }),
+    answers('choices with logprobs', 'Chat', '/v1/chat/completions', { ...chat, ...likely }),
+    answers('a streamed chat', 'ChatChunk', '/v1/chat/completions', { ...chat, stream: true }),
+    answers('streamed choices', 'ChatChunk', '/v1/chat/completions', { ...chat, ...likely, ...stream }),
+    answers('a completion', 'Completion', '/v1/completions', completion),
+    answers('completions with logprobs', 'Completion', '/v1/completions', {
+      ...{ ...completion, prompt: ['Once', 'The'], n: 2, best_of: 3, logprobs: 2 },
+    }),
+    answers('a streamed completion', 'CompletionChunk', '/v1/completions', { ...completion, stream: true }),
+    answers('streamed completions', 'CompletionChunk', '/v1/completions', {
+      ...{ ...completion, prompt: ['Once', 'The'], logprobs: 1, ...stream },
+    }),
+    fetch(new URL('/v1/models', worker.url)).then(async (response) => [
+      { what: 'the models', type: 'Models', value: await response.json() },
+    ]),
+    fetch(new URL(`/v1/models/${model}`, worker.url)).then(async (response) => [
+      { what: 'a model', type: 'Model', value: await response.json() },
+    ]),
+    answers('an image', 'Images', '/v1/images/generations', image),
+    answers('images by address', 'Images', '/v1/images/generations', {
+      ...image,
+      response_format: 'url',
+      n: 2,
+    }),
+    answers('a streamed image', 'ImageEvent', '/v1/images/generations', {
+      ...{ ...image, stream: true, partial_images: 1 },
+    }),
+    Promise.all([
+      refusal('/v1/chat/completions', { ...json, body: '{' }, 400),
+      refusal('/v1/chat/completions', { ...json, body: JSON.stringify({ ...chat, n: 'x' }) }, 400),
+      refusal('/v1/completions', { ...json, body: JSON.stringify({ ...completion, model: 'none' }) }, 404),
+      refusal('/v1/images/generations', { ...json, body: '{}' }, 400),
+      refusal('/v1/models/none', {}, 404),
+      refusal('/v1/completions', {}, 405),
+      refusal('/nowhere', {}, 404),
+      refusal('/v1/completions', { ...json, body: 'x'.repeat(2_000_000) }, 413),
+    ]),
+  ]);
+  expect(values.every((each) => each.length > 0)).toBe(true);
+  expect(await typeFaults(types, values.flat())).toEqual([]);
+});
