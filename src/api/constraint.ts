@@ -37,7 +37,8 @@ const bounded = z
     isBounded,
     `expected at most ${VALUES} values, ${DEPTH} in one another, with ${CHARACTERS} characters`,
   );
-const jsonSchema = bounded.refine(
+/** A JSON Schema, small enough for what is done with it. */
+export const jsonSchema = bounded.refine(
   (value) =>
     typeof value === 'boolean' || (typeof value === 'object' && value !== null && !Array.isArray(value)),
   'expected a JSON Schema: an object, true or false',

@@ -7,6 +7,7 @@ import { errorSchema } from './errors.ts';
 import { readEventsOf } from './events.ts';
 import { chatMessages } from './messages.ts';
 import { wellFormed, whole } from './parameters.ts';
+import { toolParameters } from './tools.ts';
 
 /** Characters of a text, and tokens of a list. */
 const LIMIT = 1_000_000;
@@ -14,12 +15,13 @@ const LIMIT = 1_000_000;
 export const EMBEDDING_INPUTS = 2048;
 
 const text = z.strictObject({ text: wellFormed(LIMIT) });
+const conversation = z.strictObject({ messages: chatMessages, ...toolParameters });
 const tokenIds = z.array(whole(0, 10_000_000)).max(LIMIT, `expected at most ${LIMIT} tokens`);
 
 export const textTask = z.discriminatedUnion('task', [
   z.strictObject({
     task: z.literal('tokenize'),
-    input: z.union([text, z.strictObject({ messages: chatMessages })]),
+    input: z.union([text, conversation]),
     /** Whether the tokens that the model expects round a text are put there. */
     special: z.boolean(),
     add_generation_prompt: z.boolean(),
@@ -27,7 +29,7 @@ export const textTask = z.discriminatedUnion('task', [
   z.strictObject({ task: z.literal('detokenize'), tokens: tokenIds }),
   z.strictObject({
     task: z.literal('apply_template'),
-    messages: chatMessages,
+    input: conversation,
     add_generation_prompt: z.boolean(),
   }),
   z.strictObject({

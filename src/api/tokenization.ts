@@ -7,6 +7,7 @@ import { BadRequest, parse } from './errors.ts';
 import { chatMessages } from './messages.ts';
 import { wellFormed, whole } from './parameters.ts';
 import type { TextTask } from './tasks.ts';
+import { toolParameters, toolUseOf } from './tools.ts';
 
 const common = {
   model: z.string('expected the name of a model').min(1).max(200).optional(),
@@ -22,6 +23,7 @@ export const tokenizeRequest = z.strictObject({
   text,
   content: text,
   messages: chatMessages.optional(),
+  ...toolParameters,
   add_special_tokens: z.boolean().optional(),
   add_special: z.boolean().optional(),
   add_generation_prompt: z.boolean().optional(),
@@ -39,6 +41,7 @@ export const detokenizeRequest = z.strictObject({
 
 export const templateRequest = z.strictObject({
   ...common,
+  ...toolParameters,
   messages: chatMessages,
   add_generation_prompt: z.boolean().optional(),
 });
@@ -87,7 +90,7 @@ export function parseTokenizeRequest(body: unknown): TokenizeRequest {
   const { messages, add_special_tokens, add_special, add_generation_prompt, return_token_strs } = request;
   const task: TextTask = {
     task: 'tokenize',
-    input: messages ? { messages } : { text: request[name] as string },
+    input: messages ? { messages, ...toolUseOf(request) } : { text: request[name] as string },
     special: add_special_tokens ?? add_special ?? (name === 'prompt' || name === 'text'),
     add_generation_prompt: add_generation_prompt ?? true,
   };
@@ -108,6 +111,8 @@ export function parseDetokenizeRequest(body: unknown): TaskPlace & { task: TextT
  * @throws BadRequest naming what is wrong
  */
 export function parseTemplateRequest(body: unknown): TaskPlace & { task: TextTask } {
-  const { messages, add_generation_prompt = true, ...place } = parse(templateRequest, body, unserved);
-  return { ...place, task: { task: 'apply_template', messages, add_generation_prompt } };
+  const request = parse(templateRequest, body, unserved);
+  const { messages, add_generation_prompt = true, model, placement, fallback } = request;
+  const input = { messages, ...toolUseOf(request) };
+  return { model, placement, fallback, task: { task: 'apply_template', input, add_generation_prompt } };
 }

@@ -2,6 +2,7 @@
 import type { DurableObjectNamespace, Queue, R2Bucket } from '@cloudflare/workers-types';
 import type { Context } from 'hono';
 import type { FilesObject, JobMessage, JobObject } from './images/objects.ts';
+import type { ResponseStore } from './openai-responses/object.ts';
 import type { ServiceAccess } from './service.ts';
 
 /** The Worker's environment. */
@@ -12,6 +13,8 @@ export interface Bindings {
   WICK_SECRET?: string;
   /** Seconds for which images that are kept, and jobs that have ended, can be had: an hour where nothing is said. */
   WICK_IMAGE_LIFE?: string;
+  /** Seconds for which responses can be read and gone on from: a day where nothing is said. */
+  WICK_RESPONSE_LIFE?: string;
   /** Seconds without a sign of life after which a job that was being drawn has failed. */
   WICK_JOB_PATIENCE?: string;
   /** Images handed over by their address, and what jobs begin from. */
@@ -21,6 +24,8 @@ export interface Bindings {
   /** One object for each job. */
   IMAGE_JOBS: DurableObjectNamespace<JobObject>;
   DRAWINGS: Queue<JobMessage>;
+  /** One object for each response that is kept. */
+  RESPONSES: DurableObjectNamespace<ResponseStore>;
 }
 
 export interface EdgeEnv {

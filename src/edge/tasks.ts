@@ -9,23 +9,33 @@ import { markAnswer } from './responses.ts';
 import { runTaskOnService, type ServiceAccess } from './service.ts';
 
 /**
- * Begins a task where the place says, and answers with what `respond` makes of it.
+ * Begins a task where the place says.
+ * @throws Failure with the status and sentence for the caller
+ */
+export function beginTask(
+  c: EdgeContext,
+  { task, ...place }: Place & { task: TextTask },
+  signal: AbortSignal,
+): Promise<Answer<TaskEvent>> {
+  const doers = {
+    atEdge: (model: EdgeModel) => runTaskInIsolate(model, task, signal),
+    onService: (access: ServiceAccess, model: string) => runTaskOnService(access, { model, task }, signal),
+  };
+  return beginWhere<TaskEvent>(place, doers, serviceAccess(c), signal);
+}
+
+/**
+ * Begins a task, and answers with what `respond` makes of it.
  * @throws Failure with the status and sentence for the caller
  */
 export async function doTask(
   c: EdgeContext,
-  place: Place & { task: TextTask },
+  task: Place & { task: TextTask },
   respond: (answer: Answer<TaskEvent>, caller: Caller) => Promise<Response>,
 ): Promise<Response> {
   const caller = watchCaller(c);
-  const { task } = place;
   try {
-    const doers = {
-      atEdge: (model: EdgeModel) => runTaskInIsolate(model, task, caller.signal),
-      onService: (access: ServiceAccess, model: string) =>
-        runTaskOnService(access, { model, task }, caller.signal),
-    };
-    const answer = await beginWhere<TaskEvent>(place, doers, serviceAccess(c), caller.signal);
+    const answer = await beginTask(c, task, caller.signal);
     markAnswer(c, answer.placement, answer.fallback);
     return await respond(answer, caller);
   } catch (thrown) {

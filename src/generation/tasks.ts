@@ -3,16 +3,19 @@ import { embed } from './embedding.ts';
 import type { TextModel } from './model.ts';
 import { InvalidInputError } from './parameters.ts';
 import type { ChatMessage } from './text-tokenizer.ts';
+import { planTools, type ToolUse } from './tools/use.ts';
+
+type Conversation = { messages: ChatMessage[] } & ToolUse;
 
 export type TextTask =
   | {
       task: 'tokenize';
-      input: { text: string } | { messages: ChatMessage[] };
+      input: { text: string } | Conversation;
       special: boolean;
       add_generation_prompt: boolean;
     }
   | { task: 'detokenize'; tokens: number[] }
-  | { task: 'apply_template'; messages: ChatMessage[]; add_generation_prompt: boolean }
+  | { task: 'apply_template'; input: Conversation; add_generation_prompt: boolean }
   | { task: 'embed'; inputs: ({ text: string } | { tokens: number[] })[]; dimensions?: number };
 
 export type TaskEvent =
@@ -38,13 +41,13 @@ export async function* runTask(
   tokenLimit = EMBEDDED_TOKENS,
 ): AsyncGenerator<TaskEvent> {
   const { tokenizer, contextLength: max_model_len } = model;
-  const template = (messages: readonly ChatMessage[], addGenerationPrompt: boolean) =>
-    tokenizer.applyChatTemplate(messages, { addGenerationPrompt });
+  const template = (input: Conversation, addGenerationPrompt: boolean) =>
+    tokenizer.applyChatTemplate(input.messages, { tools: planTools(input)?.told, addGenerationPrompt });
   let prompt_tokens = 0;
   switch (task.task) {
     case 'tokenize': {
       const { input, special, add_generation_prompt } = task;
-      const text = 'text' in input ? input.text : template(input.messages, add_generation_prompt);
+      const text = 'text' in input ? input.text : template(input, add_generation_prompt);
       const tokens = tokenizer.encode(text, { special });
       prompt_tokens = tokens.length;
       yield {
@@ -61,7 +64,7 @@ export async function* runTask(
       break;
     }
     case 'apply_template':
-      yield { type: 'text', text: template(task.messages, task.add_generation_prompt) };
+      yield { type: 'text', text: template(task.input, task.add_generation_prompt) };
       break;
     case 'embed': {
       const sequences = embeddedTokens(model, task.inputs, tokenLimit);
