@@ -54,6 +54,18 @@ export const completionChunk = completionAnswer.extend({
   usage: usage.nullish(),
 });
 
+const chatFinishReason = z
+  .enum(['stop', 'length', 'tool_calls', 'function_call'])
+  .describe(
+    '`tool_calls` where functions are called, `function_call` where it was asked for in the older form.',
+  );
+const functionCall = z.object({ name: z.string(), arguments: z.string().describe('JSON.') });
+const toolCall = z.object({ id: z.string(), type: z.literal('function'), function: functionCall });
+const toolCallDelta = toolCall
+  .partial()
+  .extend({ index: count, function: functionCall.partial({ name: true }) })
+  .describe('The first of a call has its id and name; the arguments of all belong together.');
+
 export const chatCompletionAnswer = z.object({
   ...head,
   object: z.literal('chat.completion'),
@@ -64,9 +76,11 @@ export const chatCompletionAnswer = z.object({
         role: z.literal('assistant'),
         content: z.string().nullable(),
         refusal: z.string().nullable(),
+        tool_calls: z.array(toolCall).optional(),
+        function_call: functionCall.optional(),
       }),
       logprobs: chatLogprobs.nullable(),
-      finish_reason: finishReason,
+      finish_reason: chatFinishReason,
     }),
   ),
   usage,
@@ -77,9 +91,14 @@ export const chatCompletionChunk = z.object({
   choices: z.array(
     z.object({
       index: count,
-      delta: z.object({ role: z.literal('assistant').optional(), content: z.string().nullish() }),
+      delta: z.object({
+        role: z.literal('assistant').optional(),
+        content: z.string().nullish(),
+        tool_calls: z.array(toolCallDelta).optional(),
+        function_call: functionCall.partial({ name: true }).optional(),
+      }),
       logprobs: chatLogprobs.nullable(),
-      finish_reason: finishReason.nullable(),
+      finish_reason: chatFinishReason.nullable(),
     }),
   ),
   usage: usage.nullish(),

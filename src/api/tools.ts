@@ -19,11 +19,16 @@ const schema = z
     `expected at most ${schemaLimits.characters} characters of JSON`,
   );
 
+const argumentsSchema = schema.refine(
+  ({ type }) => type === undefined || type === 'object',
+  'expected a schema of an object, as arguments have names',
+);
+
 const functionDefinition = z.strictObject({
   name: functionName,
   description: wellFormed(16_384).optional(),
   /** A JSON Schema of the arguments; a function without takes none. */
-  parameters: schema.nullable().optional(),
+  parameters: argumentsSchema.nullable().optional(),
 });
 
 const functionTool = z.strictObject({

@@ -72,7 +72,7 @@ export async function* writeChoice(
       const likelihood = raw && tokenLogprob(tokenizer, token, raw, top_logprobs ?? 0);
       sum += likelihood?.logprob ?? 0;
       if (ends.has(token)) {
-        finish = 'stop';
+        finish = constraint?.steered ? 'length' : 'stop';
         break;
       }
       unsent.tokens.push(token);

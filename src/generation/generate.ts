@@ -32,8 +32,8 @@ export type GenerationEvent =
 
 /**
  * Generates answers: one `start`, for each choice any number of `delta` and `tool_call` and one `end`, and one `done`.
- * Choices are written one after the other, choice i with the seed that lies i above the given one. Of `best_of` the likeliest are
- * given when all are written.
+ * Choices are written one after the other, choice i with the seed that lies i above the given one. Of `best_of` the
+ * likeliest are given when all are written.
  *
  * @throws InvalidInputError for parameters out of range, for a prompt that leaves no room in the context, and for a
  * constraint that cannot be enforced
@@ -45,15 +45,17 @@ export async function* generate(
   given: Partial<GenerationParameters>,
   signal?: AbortSignal,
 ): AsyncGenerator<GenerationEvent> {
-  const parameters = completeParameters(given, model.defaults, model.vocabSize);
+  const complete = completeParameters(given, model.defaults, model.vocabSize);
   const prompt = promptTokens(model, input);
-  const { n, best_of, seed } = parameters;
-  const tools = 'messages' in input ? toolCalling(model, planTools(input)) : undefined;
+  const { n, best_of, seed } = complete;
+  const plan = 'messages' in input ? planTools(input) : undefined;
+  const tools = plan && toolCalling(model, plan, complete.constraint);
+  const parameters = tools ? { ...complete, constraint: tools.constraint } : complete;
   if (parameters.constraint) checkConstraint(model, parameters.constraint, tools?.marks);
   const write = (index: number, scored: boolean): AsyncGenerator<AnswerPiece, AnswerEnding> => {
     const own = { ...parameters, seed: seed === null ? null : seed + index };
-    if (!tools) return writeChoice(model, prompt, own, signal, scored);
-    return tools.read(writeChoice(model, prompt, own, signal, scored, tools.marks));
+    const pieces = writeChoice(model, prompt, own, signal, scored, tools?.marks);
+    return tools ? tools.read(pieces) : pieces;
   };
   yield { type: 'start', prompt_tokens: prompt.length };
   let completion = 0;

@@ -144,6 +144,7 @@ describe('tools', () => {
     [{ tools: [{ type: 'custom', custom: { name: 'a' } }] }, /"custom" is one that wick does not/, 'tools.0'],
     [{ tools: [{ type: 'web_search' }] }, /tools/, 'tools.0.type'],
     [{ tools: [withParameters('no')] }, /JSON Schema/, 'tools.0.function.parameters'],
+    [{ tools: [withParameters({ type: 'string' })] }, /of an object/, 'tools.0.function.parameters'],
     [{ tools: [withParameters(deep)] }, /at most 64 levels/, 'tools.0.function.parameters'],
     [
       { tools: [withParameters({ enum: ['x'.repeat(100_001)] })] },

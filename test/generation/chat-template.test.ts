@@ -101,9 +101,9 @@ describe('a conversation with tools in the form of', () => {
 describe('a template that knows nothing of tools', () => {
   it('has them told in the system message, and calls and results as text', () => {
     const text = render('plain', [{ role: 'system', content: 'Be kind.' }, ...parallel]);
-    expect(text).toContain('system: Be kind.\n\nYou can call functions.');
+    expect(text).toContain('system: Be kind.\n\nYou can call functions,');
     expect(text).toContain('"name":"get_weather"');
-    expect(text).toContain('<tool_call>\n{"name": "function-name", "arguments": ');
+    expect(text).toContain('<tool_call>\n{"name": "name", "arguments": ');
     expect(text).toContain(
       'assistant: Both.\n<tool_call>\n{"name": "get_weather", "arguments": {"city":"Oslo"}}\n</tool_call>\n<tool_call>',
     );

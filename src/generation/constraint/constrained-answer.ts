@@ -111,7 +111,13 @@ export function constrainAnswer(
         return token;
       }
       const instead = plan ?? closing(position, left + 1);
-      if (!instead || instead.length === 0) return token;
+      if (!instead) return token;
+      if (instead.length === 0) {
+        // Complete as it is; what would follow does not fit any more.
+        const [end = token] = ends;
+        steered ||= end !== token;
+        return end;
+      }
       plan = instead.slice(1);
       steered ||= instead[0] !== token;
       return instead[0];

@@ -34,25 +34,23 @@ export function fitToTemplate(
   };
 }
 
-/** What a model without a form of its own is told: what there is, and how it is called. */
+/** What a model without a form of its own is told: what there is, and how it is called. In few words, for small ones. */
 export function toolDescription(tools: readonly ToolDefinition[], format: ToolCallFormat): string {
-  const example = writeToolCalls(format, [
-    { name: 'function-name', arguments: '{"name-of-argument": "value"}' },
-  ]);
   return [
-    'You can call functions. Here is one in each line, with a JSON Schema of its arguments:',
+    'You can call functions, which are described as JSON:',
     '<tools>',
-    ...tools.map((tool) => JSON.stringify(plainTool(tool).function)),
+    ...tools.map(({ function: { name, description, parameters } }) =>
+      JSON.stringify({ name, description, parameters: parameters ?? noArguments }),
+    ),
     '</tools>',
-    'To call a function, write its name and its arguments in this form, and nothing after it:',
-    example,
+    'To call one, write:',
+    writeToolCalls(format, [{ name: 'name', arguments: '{"argument": "value"}' }]),
   ].join('\n');
 }
 
 /** A tool as templates know it. */
-function plainTool({ type, function: { name, description, parameters } }: ToolDefinition) {
-  const described = { name, description: description ?? '', parameters: parameters ?? noArguments };
-  return { type, function: described };
+function plainTool({ type, function: { name, description = '', parameters } }: ToolDefinition) {
+  return { type, function: { name, description, parameters: parameters ?? noArguments } };
 }
 const noArguments = { type: 'object', properties: {} };
 

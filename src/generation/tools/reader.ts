@@ -12,8 +12,6 @@ export interface ToolCallReader {
   end(): AnswerPart[];
   /** How many calls have begun. */
   readonly calls: number;
-  /** Whether all calls that may be made are made, and nothing more is read. */
-  readonly finished: boolean;
 }
 
 export interface ReaderOptions {
@@ -21,7 +19,7 @@ export interface ReaderOptions {
   names: ReadonlySet<string>;
   /** Whether a constraint holds the model to a call that it has begun: its arguments are then passed on at once. */
   enforced: boolean;
-  /** Whether an answer may have more than one call. */
+  /** Whether an answer may have more than one call; what is written behind the only one is not read. */
   parallel: boolean;
 }
 
@@ -68,9 +66,6 @@ export function createToolCallReader(
     },
     get calls() {
       return calls;
-    },
-    get finished() {
-      return finished;
     },
   };
 
