@@ -134,6 +134,8 @@ type Issue = z.core.$ZodIssue;
 
 /** In a union, the issue of the alternative that went furthest says most. */
 function deepest(issue: Issue): Issue {
+  if (issue.code === 'invalid_key' && issue.issues.length > 0)
+    return { ...issue, message: issue.issues[0].message };
   if (issue.code !== 'invalid_union' || issue.errors.length === 0) return issue;
   const inner = issue.errors.flatMap((issues) => issues.slice(0, 1)).map(deepest);
   const best = inner.reduce((a, b) => (b.path.length > a.path.length ? b : a));

@@ -1,5 +1,6 @@
 /** What the Worker answers about images, as types of the wire; see `answers.ts`. */
 import { z } from 'zod';
+import { imageFormats } from './draw.ts';
 import { errorSchema } from './errors.ts';
 
 const count = z.number().int().min(0);
@@ -75,3 +76,19 @@ export const jobAnswer = z.object({
   usage: usage.optional(),
   error: errorSchema.optional(),
 });
+
+/** What `/image` tells of an image in the place of its bytes. */
+export const imageAddressAnswer = z.object({
+  model: z.string(),
+  url: z.string().describe('Where the image can be had at any time.'),
+  seed,
+  size: size.optional(),
+  format: z.enum(Object.keys(imageFormats) as [string, ...string[]]),
+});
+/** The data of the events `progress`, `image` and `error` of `/image`. */
+export const imageProgress = z.union([
+  z.object({ status: z.literal('queued'), place: count, seconds: z.number() }),
+  z.object({ status: z.literal('running'), step: count, steps: count }),
+  imageAddressAnswer,
+  z.object({ error: errorSchema }),
+]);

@@ -5,6 +5,8 @@
 import { z } from 'zod';
 import { type DrawParameters, drawParameters, type ImageFormat, imageFormats } from './draw.ts';
 import { BadRequest, parse } from './errors.ts';
+import { callerParameters } from './openai-parameters.ts';
+import { readOptions } from './options.ts';
 import { wellFormed } from './parameters.ts';
 
 /** Pixels of an image's side, at least and at most. */
@@ -32,6 +34,8 @@ const onlyAuto = z.literal(
   'expected "auto": the model has one way of drawing, and no other to choose',
 );
 
+const streamOptions = z.strictObject({ include_progress: z.boolean().optional() });
+
 export const imageRequestSchema = z
   .strictObject({
     ...drawing,
@@ -41,8 +45,8 @@ export const imageRequestSchema = z
     response_format: z.enum(['b64_json', 'url']),
     stream: z.boolean(),
     /** wick's own: whether a stream has events of its progress, too. */
-    stream_options: z.strictObject({ include_progress: z.boolean().optional() }),
-    user: z.string().max(512),
+    stream_options: streamOptions,
+    ...callerParameters,
     quality: onlyAuto,
     style: onlyAuto,
     background: onlyAuto,
@@ -59,10 +63,7 @@ export const imageRouteOptions = z.strictObject({ async: z.enum(['1', '0', 'true
 
 /** Parameters of OpenAI's that wick knows and does not serve. */
 const unserved = Object.fromEntries(
-  ['input_fidelity', 'safety_identifier', 'metadata'].map((name) => [
-    name,
-    'is a parameter that wick does not serve',
-  ]),
+  ['input_fidelity'].map((name) => [name, 'is a parameter that wick does not serve']),
 );
 
 /** What a request asks for, whichever route it came by. */
@@ -96,19 +97,25 @@ export function parseImageRequest(body: unknown): ImageRequest {
  * @throws BadRequest naming what is wrong
  */
 export function parseEditFields(fields: Readonly<Record<string, string>>): ImageRequest {
-  const body: Record<string, unknown> = {};
-  for (const [name, text] of Object.entries(fields)) {
-    const inner = /^stream_options\[(\w+)\]$/.exec(name)?.[1];
-    if (inner) body.stream_options = { ...(body.stream_options as object), [inner]: booleanOf(text) };
-    else body[name] = name === 'stream' ? booleanOf(text) : numeric.has(name) ? numberOf(text) : text;
+  const texts = new URLSearchParams(fields);
+  const inner = new URLSearchParams();
+  for (const name of Object.keys(fields)) {
+    const option = /^stream_options\[(\w+)\]$/.exec(name)?.[1];
+    if (!option) continue;
+    inner.append(option, fields[name]);
+    texts.delete(name);
   }
-  return imageRequest(body, {});
+  const stream_options = readOptions(inner, streamOptions);
+  return imageRequest(
+    { ...readOptions(texts, imageRequestSchema), ...(inner.size > 0 && { stream_options }) },
+    {},
+  );
 }
 
 function imageRequest(body: unknown, usualSize: { width?: number; height?: number }): ImageRequest {
   const given = parse(imageRequestSchema, withoutNulls(body), unserved);
   const { prompt, model, size, response_format, stream = false, stream_options, steps, ...others } = given;
-  const { user, quality, style, background, moderation, ...parameters } = others;
+  const { user, safety_identifier, metadata, quality, style, background, moderation, ...parameters } = others;
   if (steps !== undefined && parameters.num_inference_steps !== undefined) {
     throw new BadRequest('`steps` and `num_inference_steps` are one parameter; give one of them.', {
       param: 'steps',
@@ -151,29 +158,30 @@ export const imageOptions = z
     negative: drawing.negative_prompt,
     scheduler: drawing.scheduler,
     compression: drawing.output_compression,
+    format: drawing.output_format,
     model,
   })
   .partial()
   .extend({ prompt });
 
 /**
- * What `GET /image/PROMPT` asks for: one image, its options in a query string.
+ * What people ask `/image` for: one image.
+ * @param wanted the format that the address names, and the one that the caller likes best
+ * @param texts options as they stand in an address or a form
+ * @param values options as they stand in JSON, which count before the others
  * @throws BadRequest naming the option that is not known or not right
  */
-export function parseImageQuery(
+export function parseImageOptions(
   prompt: string,
-  output_format: ImageFormat,
-  options: URLSearchParams,
+  wanted: { ending?: ImageFormat; accepted: ImageFormat },
+  texts: URLSearchParams,
+  values: Readonly<Record<string, unknown>> = {},
 ): ImageRequest {
-  const values: Record<string, unknown> = {};
-  for (const name of new Set(options.keys())) {
-    const text = options.getAll(name).at(-1)!;
-    values[name] = numeric.has(name) ? numberOf(text) : text;
-  }
-  const { size, steps, guidance, negative, compression, model, ...rest } = parse(imageOptions, {
-    ...values,
-    prompt,
-  });
+  const given = { ...readOptions(texts, imageOptions), ...values, prompt };
+  const { size, steps, guidance, negative, compression, format, model, ...rest } = parse(imageOptions, given);
+  if (format && wanted.ending && format !== wanted.ending)
+    throw new BadRequest(`\`format\` is ${format}, and the address ends in another.`, { param: 'format' });
+  const output_format = wanted.ending ?? format ?? wanted.accepted;
   const { prompt: _, ...own } = rest;
   refuseLossyPng(output_format, compression, 'compression');
   const parameters = {
@@ -187,6 +195,23 @@ export function parseImageQuery(
     n: 1,
   };
   return { model, prompt, parameters: withoutUndefined(parameters), stream: false, includeProgress: false };
+}
+
+/** The path and query at which an image that `parseImageOptions` read can be had again, when it was drawn from a seed. */
+export function imageAddress({ model, prompt, parameters }: ImageRequest, seed: number): string {
+  const { width, height, output_format } = parameters;
+  const options = withoutUndefined({
+    seed,
+    size: width === undefined ? 'auto' : `${width}x${height}`,
+    steps: parameters.num_inference_steps,
+    guidance: parameters.guidance_scale,
+    negative: parameters.negative_prompt,
+    scheduler: parameters.scheduler,
+    compression: parameters.output_compression,
+    model,
+  });
+  const query = new URLSearchParams(Object.entries(options).map(([name, value]) => [name, String(value)]));
+  return `/image/${encodeURIComponent(prompt)}.${output_format}?${query}`;
 }
 
 function refuseLossyPng(format: ImageFormat, compression: number | undefined, param: string): void {
@@ -232,18 +257,6 @@ export function imageUsage(
     ...(seconds !== undefined && { seconds }),
   };
 }
-
-const numeric = new Set([
-  ...['n', 'seed', 'steps', 'num_inference_steps', 'guidance_scale', 'guidance', 'strength'],
-  ...['output_compression', 'compression', 'partial_images'],
-]);
-
-/** A number, or the text itself where it is none, for the schema to name. */
-const numberOf = (text: string): number | string =>
-  text.trim() !== '' && Number.isFinite(Number(text)) ? Number(text) : text;
-
-const booleanOf = (text: string): boolean | string =>
-  text === 'true' ? true : text === 'false' ? false : text;
 
 const withoutUndefined = <T extends object>(value: T): T =>
   Object.fromEntries(Object.entries(value).filter(([, each]) => each !== undefined)) as T;

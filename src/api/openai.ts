@@ -7,6 +7,7 @@ import { constraintFields, constraintOf } from './constraint.ts';
 import { BadRequest, parse } from './errors.ts';
 import type { GenerationInput } from './events.ts';
 import { chatMessages } from './messages.ts';
+import { inertParameters, unservedParameters } from './openai-parameters.ts';
 import { type generationParameters, looseParameters, wellFormed, whole } from './parameters.ts';
 import { functionParameters, toolParameters, toolUseOf } from './tools.ts';
 
@@ -17,10 +18,15 @@ const { best_of, echo, top_logprobs, ...others } = looseParameters.shape;
 const common = {
   ...others,
   ...constraintFields,
+  ...inertParameters,
   model: z.string('expected the name of a model').min(1).max(200),
   stream: z.boolean().optional(),
-  stream_options: z.strictObject({ include_usage: z.boolean().optional() }).optional(),
-  user: z.string().max(512).optional(),
+  stream_options: z
+    .strictObject({
+      include_usage: z.boolean().optional(),
+      include_obfuscation: z.literal(false, 'expected false: wick does not pad its chunks').optional(),
+    })
+    .optional(),
   /** wick's own: where the model answers, and whether the edge's may stand in for a service that is down. */
   placement: z.enum(['edge', 'service']).optional(),
   fallback: z.boolean().optional(),
@@ -59,15 +65,6 @@ export const chatCompletionRequest = z.strictObject({
   top_logprobs: whole(0, 20).optional(),
 });
 
-/** Parameters of OpenAI's that wick knows and does not serve. */
-const unserved = Object.fromEntries(
-  [
-    ...['suffix', 'functions', 'function_call', 'tools', 'tool_choice', 'parallel_tool_calls'],
-    ...['store', 'metadata', 'modalities', 'audio', 'prediction', 'reasoning_effort'],
-    ...['service_tier', 'web_search_options', 'verbosity', 'prompt_cache_key', 'safety_identifier'],
-  ].map((name) => [name, 'is a parameter that wick does not serve']),
-);
-
 /** What a request asks for, whichever route it came by. */
 export interface TextRequest {
   model: string;
@@ -87,7 +84,7 @@ export interface TextRequest {
  * @throws BadRequest naming what is wrong
  */
 export function parseCompletionRequest(body: unknown): TextRequest {
-  const { prompt, logprobs, ...request } = parse(completionRequest, withoutNulls(body), unserved);
+  const { prompt, logprobs, ...request } = parse(completionRequest, withoutNulls(body), unservedParameters);
   const { n = 1, best_of, stream } = request;
   if (best_of != null && best_of < n)
     throw new BadRequest('`best_of` has to be at least `n`.', { param: 'best_of' });
@@ -110,7 +107,7 @@ function inputsOf(prompt: z.infer<typeof completionRequest>['prompt']): Generati
  * @throws BadRequest naming what is wrong
  */
 export function parseChatCompletionRequest(body: unknown): TextRequest {
-  const asked = parse(chatCompletionRequest, withoutNulls(body), unserved);
+  const asked = parse(chatCompletionRequest, withoutNulls(body), unservedParameters);
   const { messages, max_completion_tokens, logprobs, top_logprobs, ...others } = asked;
   const { tools, tool_choice, parallel_tool_calls, functions, function_call, ...request } = others;
   if (top_logprobs !== undefined && !logprobs)
@@ -128,7 +125,8 @@ function withoutNulls(body: unknown): unknown {
 }
 
 const ownNames = [
-  ...['model', 'stream', 'stream_options', 'user', 'placement', 'fallback'],
+  ...['model', 'stream', 'stream_options', 'placement', 'fallback'],
+  ...Object.keys(inertParameters),
   ...Object.keys(constraintFields),
 ];
 const commonRequest = z.strictObject({ ...common, best_of, echo, top_logprobs });

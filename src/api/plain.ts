@@ -1,7 +1,8 @@
-/** Options of `POST /text`: the parameters of a generation as a query string, for people with curl. */
+/** What people ask `/text` for: the parameters of a generation by their names, in an address, a form or JSON. */
 import { z } from 'zod';
 import { parse } from './errors.ts';
 import type { Parameters } from './openai.ts';
+import { readOptions } from './options.ts';
 import { generationParameters } from './parameters.ts';
 
 const options = generationParameters.omit({
@@ -18,7 +19,7 @@ const options = generationParameters.omit({
 export const plainOptions = options.partial().extend({
   model: z.string().min(1).max(200).optional(),
   placement: z.enum(['edge', 'service']).optional(),
-  fallback: z.enum(['true', 'false']).optional(),
+  fallback: z.boolean().optional(),
 });
 
 export interface PlainOptions {
@@ -29,32 +30,16 @@ export interface PlainOptions {
 }
 
 /**
- * The options in a query string; those that are lists of texts may stand in it more than once.
+ * The options of a request.
+ * @param texts as they stand in an address or a form; those that are lists of texts may stand there more than once
+ * @param values as they stand in JSON, which count before the others
  * @throws BadRequest naming the option that is not known or not right
  */
-export function parsePlainOptions(query: URLSearchParams): PlainOptions {
-  const values: Record<string, unknown> = {};
-  for (const name of new Set(query.keys())) {
-    const all = query.getAll(name);
-    const last = all.at(-1)!;
-    values[name] = lists.has(name)
-      ? all
-      : name === 'ignore_eos'
-        ? booleanOf(last)
-        : name in options.shape
-          ? numberOf(last)
-          : last;
-  }
-  const { model, placement, fallback, ...parameters } = parse(plainOptions, values);
-  return { model, placement, fallback: fallback === 'true', parameters };
-}
-
-const lists = new Set(['stop', 'bad_words', 'dry_sequence_breakers']);
-
-const booleanOf = (text: string): boolean | string =>
-  text === 'true' ? true : text === 'false' ? false : text;
-
-/** A number, or the text itself where it is none, for the schema to name. */
-function numberOf(text: string): number | string {
-  return text.trim() !== '' && Number.isFinite(Number(text)) ? Number(text) : text;
+export function parsePlainOptions(
+  texts: URLSearchParams,
+  values: Readonly<Record<string, unknown>> = {},
+): PlainOptions {
+  const given = { ...readOptions(texts, plainOptions), ...values };
+  const { model, placement, fallback = false, ...parameters } = parse(plainOptions, given);
+  return { model, placement, fallback, parameters };
 }

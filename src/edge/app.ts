@@ -3,6 +3,7 @@ import { Hono } from 'hono';
 import { requestId } from 'hono/request-id';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { nearestName } from '../api/nearest-name.ts';
+import { namedType } from './accept.ts';
 import type { EdgeContext, EdgeEnv } from './context.ts';
 import { Failure, toFailure } from './failure.ts';
 import { openPath } from './reference/openapi.ts';
@@ -25,9 +26,18 @@ addRoutes(app, routes);
 app.notFound((c) => refuse(c, nothingAt(c.req.path)));
 app.onError((thrown, c) => refuse(c, toFailure(thrown, c.get('requestId'))));
 
+/** Tells of a failure: in OpenAI's error object, and on the doors for people in a sentence, unless they accept JSON. */
 function refuse(c: EdgeContext, failure: Failure): Response {
+  // What was said of an answer is not true of a failure, which nobody is to keep.
+  for (const name of ['etag', 'x-wick-seed']) c.header(name, undefined);
+  c.header('cache-control', 'no-store');
   if (failure.retryAfter) c.header('retry-after', String(failure.retryAfter));
-  return c.json(failure.body, failure.status as ContentfulStatusCode);
+  const status = failure.status as ContentfulStatusCode;
+  if (!c.get('forPeople')) return c.json(failure.body, status);
+  c.header('vary', 'accept', { append: true });
+  return namedType(c.req.header('accept'), ['application/json'])
+    ? c.json(failure.body, status)
+    : c.text(`${failure.message}\n`, status);
 }
 
 /** The 404 that names what is there and was perhaps meant. */

@@ -30,7 +30,11 @@ export interface Bindings {
 
 export interface EdgeEnv {
   Bindings: Bindings;
-  Variables: { requestId: string };
+  Variables: {
+    requestId: string;
+    /** Whether the route is one for people, who are told of a failure in a sentence alone. */
+    forPeople?: boolean;
+  };
 }
 
 export type EdgeContext = Context<EdgeEnv>;

@@ -5,9 +5,16 @@ import { showPage } from './page.ts';
 
 const curlLines = (origin: string, model: string, draws: boolean): string[] => [
   `curl -N ${origin}/text -d 'Once upon a time'`,
+  `curl '${origin}/text?prompt=Once+upon+a+time&max_tokens=60' -H 'accept: application/json'`,
   `curl -N ${origin}/v1/completions -H 'content-type: application/json' -d '{"model":"${model}","prompt":"Once upon a time","stream":true}'`,
-  ...(draws ? [`curl -o apple.png '${origin}/image/red%20apple.png?seed=1'`] : []),
+  ...(draws
+    ? [
+        `curl -o apple.png '${origin}/image/red%20apple.png?seed=1'`,
+        `curl -N ${origin}/image -d 'a red apple' -H 'accept: text/event-stream'`,
+      ]
+    : []),
   `curl ${origin}/v1/models`,
+  `curl ${origin}/openapi.json`,
 ];
 
 const escapeHtml = (text: string): string =>

@@ -62,8 +62,16 @@ const open = (methods: string[]): MiddlewareHandler =>
 export function addRoutes(app: Hono<EdgeEnv>, routes: readonly Route[]): void {
   const opened = open([]);
   app.use((c, next) => (c.req.method === 'OPTIONS' ? next() : opened(c, next)));
+  const paths = new Set(routes.map((route) => route.path));
+  for (const path of paths) {
+    const forPeople = routes.some((route) => route.path === path && route.group === 'For people');
+    app.use(path, (c, next) => {
+      c.set('forPeople', forPeople);
+      return next();
+    });
+  }
   for (const { method, path, handler } of routes) app[method](path, handler);
-  for (const path of new Set(routes.map((route) => route.path))) {
+  for (const path of paths) {
     const methods = methodsAt(routes, path);
     const allow = methods.join(', ');
     const told: MiddlewareHandler = (c, next) => {

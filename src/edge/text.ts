@@ -1,26 +1,38 @@
-/** `POST /text`, for people: plain text in, and how it goes on streamed out as plain text. */
+/** `/text`, for people: a text in, and how it goes on as plain text, in one JSON object or as events. */
 import type { GenerationEvent } from '../api/events.ts';
 import { parsePlainOptions } from '../api/plain.ts';
-import { readText } from './body.ts';
+import { namedType, otherForms } from './accept.ts';
+import { type Asked, askedInAddress, readAsked } from './asked.ts';
 import { watchCaller } from './caller.ts';
 import { type EdgeContext, serviceAccess } from './context.ts';
 import { toFailure } from './failure.ts';
 import { answer } from './placement.ts';
-import { markAnswer, streamed } from './responses.ts';
+import { inOnePiece, markAnswer, serverSentEvent, streamed } from './responses.ts';
 
-/** The body is the text to go on from, whatever type it says it has: `curl -d` calls any text a form. */
-export async function text(c: EdgeContext): Promise<Response> {
-  const options = parsePlainOptions(new URL(c.req.url).searchParams);
-  const input = { text: await readText(c.req.raw, 'the text to go on from') };
+const what = 'the text to go on from';
+
+export const postText = async (c: EdgeContext): Promise<Response> =>
+  writeOn(c, await readAsked(c.req.raw, what));
+
+export const getText = async (c: EdgeContext): Promise<Response> =>
+  writeOn(c, askedInAddress(c.req.raw, what));
+
+async function writeOn(c: EdgeContext, { prompt, texts, values }: Asked): Promise<Response> {
+  const options = parsePlainOptions(texts, values);
+  c.header('vary', 'accept', { append: true });
+  c.header('cache-control', 'no-store');
+  if (c.req.method === 'HEAD') return c.body(null);
   const caller = watchCaller(c);
   try {
-    const { placement, fallback, events } = await answer(
-      { ...options, input },
-      serviceAccess(c),
-      caller.signal,
-    );
+    const wish = { ...options, input: { text: prompt } };
+    const { model, placement, fallback, events } = await answer(wish, serviceAccess(c), caller.signal);
     markAnswer(c, placement, fallback);
-    return streamed(c, caller, plainText(events, c.get('requestId')), 'text/plain; charset=utf-8');
+    const form = namedType(c.req.header('accept'), ['text/plain', ...otherForms]);
+    if (form === 'application/json') return await inOnePiece(c, caller, whole(model, events));
+    const id = c.get('requestId');
+    return form === 'text/event-stream'
+      ? streamed(c, caller, sentEvents(events, id), 'text/event-stream; charset=utf-8')
+      : streamed(c, caller, plainText(events, id), 'text/plain; charset=utf-8');
   } catch (thrown) {
     caller.finished();
     throw thrown;
@@ -40,4 +52,33 @@ async function* plainText(
     return;
   }
   yield '\n';
+}
+
+/** One JSON object. */
+async function whole(model: string, events: AsyncGenerator<GenerationEvent>): Promise<object> {
+  let text = '';
+  let end: object | undefined;
+  for await (const event of events) {
+    if (event.type === 'delta') text += event.text;
+    if (event.type === 'end') end = { finish_reason: event.finish_reason };
+    if (event.type === 'done') return { model, text, ...end, usage: event.usage };
+  }
+  throw new Error('The generation ended without its last event.');
+}
+
+/** Events: of the text as it comes, and at the end `done`, or `error` where it broke off. */
+async function* sentEvents(
+  events: AsyncGenerator<GenerationEvent>,
+  requestId: string,
+): AsyncGenerator<string> {
+  let end: object | undefined;
+  try {
+    for await (const event of events) {
+      if (event.type === 'delta') yield serverSentEvent({ text: event.text });
+      if (event.type === 'end') end = { finish_reason: event.finish_reason };
+      if (event.type === 'done') yield `event: done\n${serverSentEvent({ ...end, usage: event.usage })}`;
+    }
+  } catch (thrown) {
+    yield `event: error\n${serverSentEvent(toFailure(thrown, requestId).body)}`;
+  }
 }

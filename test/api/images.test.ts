@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { drawRequest } from '../../src/api/draw.ts';
-import { parseEditFields, parseImageQuery, parseImageRequest } from '../../src/api/images.ts';
+import { imageAddress, parseEditFields, parseImageOptions, parseImageRequest } from '../../src/api/images.ts';
 
 test('a prompt alone is one png of 256 pixels', () => {
   expect(parseImageRequest({ prompt: 'a red apple' })).toEqual({
@@ -101,7 +101,7 @@ test('a query has short names', () => {
   const query = new URLSearchParams(
     'seed=1&size=128x64&steps=5&guidance=3.5&negative=rain&model=m&compression=80',
   );
-  expect(parseImageQuery('an apple', 'webp', query)).toEqual({
+  expect(parseImageOptions('an apple', { ending: 'webp', accepted: 'png' }, query)).toEqual({
     model: 'm',
     prompt: 'an apple',
     parameters: {
@@ -118,7 +118,41 @@ test('a query has short names', () => {
     stream: false,
     includeProgress: false,
   });
-  expect(() => parseImageQuery('a', 'png', new URLSearchParams('n=2'))).toThrow('`n` is not a parameter');
+  const png = { accepted: 'png' as const };
+  const refused = (text: string, wanted = png) =>
+    expect(() => parseImageOptions('a', wanted, new URLSearchParams(text)));
+  refused('n=2').toThrow('`n` is not a parameter');
+  refused('gidance=2').toThrow('Did you mean `guidance`?');
+  refused('format=gif').toThrow('`format`');
+  refused('format=webp', { ...png, ending: 'png' } as typeof png).toThrow('`format`');
+});
+
+test('an address leads to the same image again', () => {
+  const options = fc.record(
+    {
+      size: fc.constantFrom('auto', '64x128', '2048x64'),
+      steps: fc.integer({ min: 1, max: 200 }),
+      guidance: fc.constantFrom(0, 1, 7.5, 30),
+      negative: fc.constantFrom('rain & snow', '7', 'true', '雨'),
+      scheduler: fc.constantFrom('euler', 'ddim'),
+      model: fc.constantFrom('Easel', 'a/b'),
+      format: fc.constantFrom('webp', 'avif'),
+    },
+    { requiredKeys: [] },
+  );
+  const prompt = fc
+    .string({ minLength: 1, maxLength: 40, unit: 'grapheme' })
+    .filter((text) => text.trim() !== '');
+  fc.assert(
+    fc.property(prompt, options, fc.nat(), (prompt, values, seed) => {
+      const request = parseImageOptions(prompt, { accepted: 'jpeg' }, new URLSearchParams(), values);
+      const { pathname, searchParams } = new URL(imageAddress(request, seed), 'http://x');
+      const [, name, ending] = /^\/image\/(.*)\.(\w+)$/.exec(pathname)!;
+      const wanted = { ending: ending as 'png', accepted: 'png' as const };
+      const again = parseImageOptions(decodeURIComponent(name), wanted, searchParams);
+      expect(again).toEqual({ ...request, parameters: { ...request.parameters, seed } });
+    }),
+  );
 });
 
 test('what is taken is what the service takes', () => {

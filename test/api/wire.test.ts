@@ -161,6 +161,31 @@ describe('requests', () => {
       /`tempreature` is not a parameter that wick knows/,
       'tempreature',
     ],
+    [{ model: 'm', prompt: 'a', store: true }, /`store`.*expected false/, 'store'],
+    [{ model: 'm', prompt: 'a', service_tier: 'flex' }, /`service_tier`.*alike/, 'service_tier'],
+    [{ model: 'm', prompt: 'a', modalities: ['text', 'audio'] }, /writes alone/, 'modalities'],
+    [{ model: 'm', prompt: 'a', audio: {} }, /`audio`.*text alone/, 'audio'],
+    [{ model: 'm', prompt: 'a', prediction: {} }, /`prediction`.*faster/, 'prediction'],
+    [{ model: 'm', prompt: 'a', web_search_options: {} }, /`web_search_options`/, 'web_search_options'],
+    [{ model: 'm', prompt: 'a', reasoning_effort: 'high' }, /"none"/, 'reasoning_effort'],
+    [{ model: 'm', prompt: 'a', verbosity: 'low' }, /"medium"/, 'verbosity'],
+    [{ model: 'm', prompt: 'a', safety_identifier: 'x'.repeat(600) }, /512/, 'safety_identifier'],
+    [{ model: 'm', prompt: 'a', metadata: 'x' }, /metadata/, 'metadata'],
+    [{ model: 'm', prompt: 'a', metadata: { a: 1 } }, /expected texts/, 'metadata.a'],
+    [{ model: 'm', prompt: 'a', metadata: { a: 'x'.repeat(513) } }, /512/, 'metadata.a'],
+    [{ model: 'm', prompt: 'a', metadata: { ['x'.repeat(65)]: '' } }, /64/, `metadata.${'x'.repeat(65)}`],
+    [
+      { model: 'm', prompt: 'a', metadata: Object.fromEntries([...Array(17).keys()].map((i) => [i, ''])) },
+      /16 pairs/,
+      'metadata',
+    ],
+    [
+      { model: 'm', prompt: 'a', stream_options: { include_usge: true } },
+      /Did you mean `stream_options\.include_usage`/,
+      'stream_options.include_usge',
+    ],
+    [{ model: 'm', prompt: 'a', ['x'.repeat(300)]: 1 }, /not a parameter/, 'x'.repeat(200)],
+    [{ model: 'm', prompt: 'a', __proto__x: 1, constructor: 1 }, /not a parameter/, '__proto__x'],
   ])('%j are refused with a sentence', (json, message, param) => {
     expect(() => parseCompletionRequest(json)).toThrow(message);
     try {
@@ -169,6 +194,34 @@ describe('requests', () => {
       expect(error).toBeInstanceOf(BadRequest);
       if (param) expect((error as BadRequest).param).toBe(param);
       expect((error as BadRequest).message).toMatch(/^[`T].*[.?]$/);
+    }
+  });
+
+  it('take what does nothing, and say nothing of it', () => {
+    const inert = {
+      ...{ user: 'u', safety_identifier: 's', prompt_cache_key: 'p', metadata: { a: 'b' }, store: false },
+      ...{ service_tier: 'auto', modalities: ['text'], reasoning_effort: 'none', verbosity: 'medium' },
+    };
+    const request = { model: 'm', prompt: 'a' };
+    expect(parseCompletionRequest({ ...request, ...inert })).toEqual(parseCompletionRequest(request));
+    const nulls = Object.fromEntries(
+      [...Object.keys(inert), 'audio', 'prediction'].map((name) => [name, null]),
+    );
+    expect(parseCompletionRequest({ ...request, ...nulls })).toEqual(parseCompletionRequest(request));
+  });
+
+  it('name what is wrong where it stands, as OpenAI does', () => {
+    const message = { role: 'user', content: 'a' };
+    const wrong: [messages: unknown, param: string][] = [
+      [[message, { ...message, content: 5 }], 'messages[1].content'],
+      [[message, { ...message, role: 'king' }], 'messages[1].role'],
+      [[{ ...message, contnt: 'a' }], 'messages[0].contnt'],
+      [[{ ...message, content: [{ type: 'text', text: 'a', txt: 1 }] }], 'messages[0].content[0].txt'],
+    ];
+    for (const [messages, param] of wrong) {
+      expect(() => parseChatCompletionRequest({ model: 'm', messages })).toThrow(
+        expect.objectContaining({ status: 400, param }),
+      );
     }
   });
 

@@ -187,3 +187,78 @@ test('what was drawn for a caller who left is there for the next', async () => {
   expect(await formatOf(next)).toBe('png');
   expect(service.drawings.length).toBe(count + 1);
 });
+
+test('a description in the body is drawn as one in the address', async () => {
+  const bytesOf = async (response: Promise<Response>) => Buffer.from(await (await response).arrayBuffer());
+  const wanted = await bytesOf(get('/image/a%20duck.png?seed=9&size=64x64'));
+  const body = JSON.stringify({ prompt: 'a duck', seed: 9, size: '64x64' });
+  const ways = [
+    get('/image?seed=9&size=64x64', { method: 'POST', body: 'a duck' }),
+    get('/image', { method: 'POST', body, headers: { 'content-type': 'application/json' } }),
+    get('/image', {
+      method: 'POST',
+      body: new URLSearchParams({ prompt: 'a duck', seed: '9', size: '64x64' }),
+    }),
+  ];
+  for (const way of ways) expect((await bytesOf(way)).equals(wanted)).toBe(true);
+  const webp = await get('/image?format=webp&size=64x64', { method: 'POST', body: 'a duck' });
+  expect(await formatOf(webp)).toBe('webp');
+  for (const [path, sentence] of [
+    ['/image?seed=1', /no body/],
+    ['/image?magic=1', /`magic`/],
+    ['/image?format=gif', /`format`/],
+  ] as const) {
+    const refused = await get(path, {
+      method: 'POST',
+      body: path.includes('=1') && !path.includes('magic') ? '' : 'a',
+    });
+    expect(refused.status).toBe(400);
+    expect(await refused.text()).toMatch(sentence);
+  }
+});
+
+test('who accepts JSON is given the address, at which the image is had without drawing it again', async () => {
+  const before = service.drawings.length;
+  const asked = await get('/image/a%20fox?size=64x64&steps=3', { headers: { accept: 'application/json' } });
+  const told = (await asked.json()) as { url: string };
+  expect(told).toEqual({
+    model: 'Easel',
+    url: `${worker.url.origin}/image/a%20fox.png?seed=7&size=64x64&steps=3`,
+    seed: 7,
+    size: '64x64',
+    format: 'png',
+  });
+  await until('the image in the cache', async () => {
+    const count = service.drawings.length;
+    expect(await formatOf(await fetch(told.url))).toBe('png');
+    return service.drawings.length === count;
+  });
+  const drawn = service.drawings.length;
+  const again = await fetch(told.url, { headers: { accept: 'application/json' } });
+  expect(await again.json()).toEqual(told);
+  expect(service.drawings.length).toBe(drawn);
+  expect(drawn).toBeGreaterThan(before);
+  service.instead = (_, response) => refuse(response, 503, 'The line is full.', 9, 'overloaded');
+  const busy = await get('/image/a%20new%20fox', { headers: { accept: 'application/json' } });
+  expect(busy.status).toBe(503);
+  expect(await busy.json()).toMatchObject({ error: { code: 'overloaded' } });
+});
+
+test('who accepts events is told how far it is, and then the address', async () => {
+  const headers = { accept: 'text/event-stream' };
+  const response = await get('/image?size=64x64&steps=3', { method: 'POST', body: 'a hen', headers });
+  expect(response.headers.get('content-type')).toMatch(/^text\/event-stream/);
+  const named = (text: string) =>
+    [...text.matchAll(/^event: (\w+)\ndata: (.*)$/gm)].map(([, name, data]) => [name, JSON.parse(data)]);
+  const events = named(await response.text());
+  expect(events[0]).toEqual(['progress', { status: 'queued', place: 1, seconds: 1.5 }]);
+  expect(events.filter(([, data]) => data.status === 'running').map(([, data]) => data.step)).toEqual([
+    0, 1, 2, 3,
+  ]);
+  expect(events.at(-1)).toEqual(['image', expect.objectContaining({ seed: 7, size: '64x64' })]);
+  service.instead = (_, response) => response.destroy();
+  const broken = await get('/image/a%20broken%20hen', { headers });
+  expect(named(await broken.text())).toEqual([
+    ['error', { error: expect.objectContaining({ param: null }) }],
+  ]);
+});

@@ -159,9 +159,9 @@ test("OpenAI's own client completes and chats, streaming and not", async () => {
   );
 });
 
-test('a terminal is shown three curl lines, a browser a page of its own', async () => {
+test('a terminal is shown curl lines, a browser a page of its own', async () => {
   const lines = await (await call('/', { headers: { accept: '*/*' } })).text();
-  expect(lines.trim().split('\n')).toHaveLength(3);
+  expect(lines.trim().split('\n')).toHaveLength(5);
   for (const line of lines.trim().split('\n')) expect(line).toMatch(/^curl .*127\.0\.0\.1/);
   const response = await call('/', { headers: { accept: 'text/html,*/*;q=0.8' } });
   const page = await response.text();
@@ -297,6 +297,12 @@ test.each(refusals)('%s is refused with a sentence', async (_, path, init, statu
   const response = await call(path, init);
   const body = await response.text();
   expect(response.status, body).toBe(status);
+  if (path.startsWith('/text')) {
+    expect(response.headers.get('content-type')).toMatch(/^text\/plain/);
+    expect(body).toMatch(sentence);
+    expect(body).toMatch(/^[^{].*[.?]\n$/);
+    return;
+  }
   const { error } = JSON.parse(body) as Required<Completion>;
   expect(error).toEqual({
     message: expect.stringMatching(sentence),

@@ -13,10 +13,10 @@ export interface DrawnImage {
   bytes: Uint8Array<ArrayBuffer>;
 }
 
-type Collected = Exclude<Drawn, { type: 'head' | 'base64' | 'image' | 'partial' }> | DrawnImage;
+export type CollectedEvent = Exclude<Drawn, { type: 'head' | 'base64' | 'image' | 'partial' }> | DrawnImage;
 
 /** The same events with each image in one, and without previews. */
-export async function* collectImages(drawn: AsyncGenerator<Drawn>): AsyncGenerator<Collected> {
+export async function* collectImages(drawn: AsyncGenerator<Drawn>): AsyncGenerator<CollectedEvent> {
   let decoder = createBase64Decoder();
   for await (const event of drawn) {
     if (event.type === 'base64') decoder.push(event.bytes);

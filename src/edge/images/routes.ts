@@ -1,13 +1,19 @@
 /** The routes of images, and the page that draws. */
 import { imageFormats } from '../../api/draw.ts';
-import { imageEvent, imagesAnswer, jobAnswer } from '../../api/image-answers.ts';
+import {
+  imageAddressAnswer,
+  imageEvent,
+  imageProgress,
+  imagesAnswer,
+  jobAnswer,
+} from '../../api/image-answers.ts';
 import { editForm, imageOptions, imageRequestSchema, imageRouteOptions } from '../../api/images.ts';
 import page from '../draw.html';
 import { showPage } from '../page.ts';
 import { type Content, events, json, type Route } from '../route.ts';
 import { imageFile } from './files.ts';
 import { edits, generations } from './generations.ts';
-import { image } from './image.ts';
+import { getImage, postImage } from './image.ts';
 import { cancelJob, readJob } from './jobs.ts';
 
 const job = json('ImageJob', jobAnswer);
@@ -16,6 +22,13 @@ const drawn = {
   202: job,
 };
 const files: Content = Object.fromEntries(Object.values(imageFormats).map((type) => [type, {}]));
+const options = imageOptions.omit({ prompt: true });
+const form = { name: 'ImageOptions', schema: imageOptions };
+const oneImage = {
+  200: { ...files, ...json('ImageAddress', imageAddressAnswer), ...events('ImageProgress', imageProgress) },
+};
+const imageForms =
+  'The `accept` header chooses the answer: the file (where it says nothing), `application/json` for its address, `text/event-stream` for how far it is, and then its address.';
 const jobId = { id: 'As `POST /v1/images/generations?async=1` gave it.' };
 
 export const imageRoutes: readonly Route[] = [
@@ -74,14 +87,29 @@ export const imageRoutes: readonly Route[] = [
   {
     method: 'get',
     path: '/image/:prompt{.+}',
-    handler: image,
+    handler: getImage,
     group: 'For people',
     summary: 'An image at an address of its own',
-    description:
-      'The ending (`.png`, `.webp`, `.jpeg`, `.avif`) is the format; without one it is what the caller accepts. With a seed the image is always the same, and is kept by every cache.',
+    description: `${imageForms} The ending (\`.png\`, \`.webp\`, \`.jpeg\`, \`.avif\`) is the format; without one it is what the caller accepts. With a seed the image is always the same, and is kept by every cache.`,
     parts: { prompt: 'What is to be drawn, and perhaps the ending of a format.' },
-    query: imageOptions.omit({ prompt: true }),
-    answers: { 200: files },
+    query: options,
+    answers: oneImage,
+  },
+  {
+    method: 'post',
+    path: '/image',
+    handler: postImage,
+    group: 'For people',
+    summary: 'An image from a description in the body',
+    description: `${imageForms} The options stand in the address, or beside the \`prompt\` in a form or in JSON.`,
+    query: options,
+    body: {
+      'text/plain': { description: 'What is to be drawn.', example: 'red apple' },
+      'application/x-www-form-urlencoded': form,
+      'multipart/form-data': form,
+      'application/json': { ...form, example: { prompt: 'red apple', size: '128x128', seed: 1 } },
+    },
+    answers: oneImage,
   },
   {
     method: 'get',
