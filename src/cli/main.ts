@@ -84,7 +84,17 @@ export async function main(argv: readonly string[]): Promise<void> {
     process.stdout.write(`${JSON.stringify({ commands: list })}\n`);
     return;
   }
+  if (name === 'complete') return complete(rest);
   await run(name, rest);
+}
+
+/** `wick complete SHELL` and, as the shells ask, `wick complete -- WORDS`. */
+async function complete([shell, ...words]: readonly string[]): Promise<void> {
+  const { printCompletions, printScript, shells } = await import('./completion.ts');
+  if (shell === '--') return printCompletions(commands, words);
+  const known = shells.find((each) => each === shell);
+  if (known && words.length === 0) return printScript(known);
+  fail(`Say for which shell: wick complete ${shells.join(' | ')}.`, shell === '--help' ? 0 : 2);
 }
 
 /** Runs one command with what follows its name. */
@@ -142,5 +152,6 @@ Generative AI the whole way, from raw data to a streamed answer, on ONNX graphs.
 ${lines.join('\n')}
 
 wick <command> --help tells a command's options; each has --json.
+source <(wick complete bash) completes them at Tab; zsh, fish and powershell have theirs.
 `;
 }
