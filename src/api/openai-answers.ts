@@ -1,6 +1,7 @@
 /** OpenAI's wire format for text: answers and chunks made of a generation's events. */
 import type { GenerationEvent, TokenLogprob, Usage } from './events.ts';
 import type { ToolCall } from './messages.ts';
+import { followText } from './text-offsets.ts';
 import { addToolCall, toolCallDelta } from './tool-call-answers.ts';
 
 /** Which of the two routes an answer is for. */
@@ -69,7 +70,7 @@ export async function wholeAnswer(
     choices: choices.map(({ text, calls, logprobs, finish_reason }, index) => ({
       index,
       ...(form === 'chat' ? { message: messageOf(text, calls) } : { text }),
-      logprobs: logprobsOf(form, logprobs, 0, text),
+      logprobs: logprobsOf(form, logprobs, () => followText()(text, textsOf(logprobs!))),
       finish_reason,
     })),
     usage,
@@ -104,8 +105,8 @@ export async function* answerChunks(
     choices: [{ index, ...part, logprobs, finish_reason }],
     ...(includeUsage && { usage: null }),
   });
-  /** Characters of each choice so far: where the next token's text begins. */
-  const offsets: number[] = [];
+  /** Of each choice, where its tokens begin. */
+  const follow: ReturnType<typeof followText>[] = [];
   const roleOf = (index: number) => chunk(index, { delta: { role: 'assistant', content: '' } }, null, null);
   for await (const event of events) {
     // The role stands first in each choice, and once; of the first it tells that the answer has begun.
@@ -116,35 +117,35 @@ export async function* answerChunks(
       continue;
     }
     const { index } = event;
-    if (offsets[index] === undefined) {
-      offsets[index] = 0;
+    if (follow[index] === undefined) {
+      follow[index] = followText();
       if (form === 'chat' && index > 0) yield roleOf(index);
     }
     if (event.type === 'delta') {
-      const logprobs = logprobsOf(form, event.logprobs, offsets[index], event.text);
-      offsets[index] += event.text.length;
-      const part = form === 'chat' ? { delta: { content: event.text } } : { text: event.text };
-      yield chunk(index, part, null, logprobs);
+      const { logprobs, text } = event;
+      const offsets = () => follow[index](text, textsOf(logprobs!));
+      const part = form === 'chat' ? { delta: { content: text } } : { text };
+      yield chunk(index, part, null, logprobsOf(form, logprobs, offsets));
     } else if (event.type === 'tool_call') {
-      yield chunk(index, { delta: toolCallDelta(event) }, null, logprobsOf(form, event.logprobs, 0, ''));
+      yield chunk(
+        index,
+        { delta: toolCallDelta(event) },
+        null,
+        logprobsOf(form, event.logprobs, () => []),
+      );
     } else {
       yield chunk(index, form === 'chat' ? { delta: {} } : { text: '' }, event.finish_reason, null);
     }
   }
 }
 
-/** Units of UTF-16 that one character may take. */
-const LONGEST_CHARACTER = 2;
+const textsOf = (logprobs: TokenLogprob[]): string[] => logprobs.map(({ text }) => text);
 
-/**
- * @param offset characters of the choice that stand before these tokens
- * @param written what these tokens write
- */
+/** @param offsets where the tokens begin in their choice's text */
 function logprobsOf(
   form: Form,
   logprobs: TokenLogprob[] | undefined,
-  offset: number,
-  written: string,
+  offsets: () => number[],
 ): object | null {
   if (!logprobs) return null;
   const described = ({ text, logprob, bytes }: Omit<TokenLogprob, 'top'>) => ({
@@ -156,22 +157,14 @@ function logprobsOf(
     const content = logprobs.map((each) => ({ ...described(each), top_logprobs: each.top.map(described) }));
     return { content, refusal: null };
   }
-  let at = 0;
-  // A special token is not written, and a part of a character stands where the whole one does.
-  const text_offset = logprobs.map(({ text }) => {
-    const found = written.indexOf(text, at);
-    if (found < 0 || found - at > LONGEST_CHARACTER) return offset + at;
-    at = found + text.length;
-    return offset + found;
-  });
   return {
-    tokens: logprobs.map(({ text }) => text),
+    tokens: textsOf(logprobs),
     token_logprobs: logprobs.map(({ logprob }) => logprob),
     top_logprobs: logprobs.map(({ top, text, logprob }) =>
       logprob === null
         ? null
         : Object.fromEntries([...top.map((each) => [each.text, each.logprob]), [text, logprob]]),
     ),
-    text_offset,
+    text_offset: offsets(),
   };
 }

@@ -134,6 +134,8 @@ type Common = z.infer<typeof commonRequest>;
 
 function textRequest(request: Common, inputs: GenerationInput[]): TextRequest {
   const { model, stream, stream_options, placement, fallback, stop } = request;
+  if (stream_options && !stream)
+    throw new BadRequest('`stream_options` needs `stream` to be true.', { param: 'stream_options' });
   const own = new Set<string>(ownNames);
   const given = Object.entries(request).filter(([name, value]) => !own.has(name) && value !== undefined);
   const parameters = Object.fromEntries(given) as Parameters;
