@@ -8,14 +8,16 @@ import { chatMessages } from './messages.ts';
 import { generationParameters, wellFormed } from './parameters.ts';
 import { toolParameters } from './tools.ts';
 
+const suffix = wellFormed(1_000_000);
 export const generationInput = z.union([
-  z.strictObject({ text: wellFormed(1_000_000) }),
+  z.strictObject({ text: wellFormed(1_000_000), suffix: suffix.optional() }),
   z.strictObject({
     tokens: z.array(z.number().int().min(0)).min(1).max(1_000_000),
+    suffix: suffix.optional(),
   }),
   z.strictObject({ messages: chatMessages, ...toolParameters }),
 ]);
-/** A text, token ids, or a conversation with the tools that the model may call in it. */
+/** A text or token ids, with the text behind the answer or without; or a conversation with the tools that the model may call in it. */
 export type GenerationInput = z.infer<typeof generationInput>;
 
 export const generateRequest = z.strictObject({

@@ -46,9 +46,10 @@ const notServed = 'is a parameter that wick does not serve';
 /** What is refused, with the end of the sentence that says so. */
 export const unservedParameters: Readonly<Record<string, string>> = {
   ...Object.fromEntries(
-    [...['suffix', 'functions', 'function_call', 'tools', 'tool_choice'], ...['parallel_tool_calls']].map(
-      (name) => [name, notServed],
-    ),
+    [...['functions', 'function_call', 'tools', 'tool_choice'], ...['parallel_tool_calls']].map((name) => [
+      name,
+      notServed,
+    ]),
   ),
   audio: `${notServed}: it answers in text alone`,
   prediction: `${notServed}: a text that is expected makes nothing faster here`,

@@ -46,6 +46,8 @@ export const completionRequest = z.strictObject({
   echo,
   /** As many of the likeliest tokens are told beside each that was taken. */
   logprobs: whole(0, 20).nullable().optional(),
+  /** What stands behind the answer, for models that fill in a middle. */
+  suffix: wellFormed(1_000_000).optional(),
   prompt: z.union([
     promptText,
     promptTokens,
@@ -84,7 +86,11 @@ export interface TextRequest {
  * @throws BadRequest naming what is wrong
  */
 export function parseCompletionRequest(body: unknown): TextRequest {
-  const { prompt, logprobs, ...request } = parse(completionRequest, withoutNulls(body), unservedParameters);
+  const { prompt, suffix, logprobs, ...request } = parse(
+    completionRequest,
+    withoutNulls(body),
+    unservedParameters,
+  );
   const { n = 1, best_of, stream } = request;
   if (best_of != null && best_of < n)
     throw new BadRequest('`best_of` has to be at least `n`.', { param: 'best_of' });
@@ -92,7 +98,10 @@ export function parseCompletionRequest(body: unknown): TextRequest {
     throw new BadRequest('`best_of` is not for a stream: all is written before the best is known.', {
       param: 'best_of',
     });
-  return textRequest({ ...request, ...(logprobs != null && { top_logprobs: logprobs }) }, inputsOf(prompt));
+  if (suffix && request.echo)
+    throw new BadRequest('`echo` is not for an answer that stands before a `suffix`.', { param: 'echo' });
+  const inputs = inputsOf(prompt).map((input) => ({ ...input, ...(suffix && { suffix }) }));
+  return textRequest({ ...request, ...(logprobs != null && { top_logprobs: logprobs }) }, inputs);
 }
 
 /** A text, token ids, or a list of either. */

@@ -1,9 +1,11 @@
 /** The routes that ask a text model for something else than an answer. */
 import { detokenizeAnswer, embeddingsAnswer, templateAnswer, tokenizeAnswer } from '../api/answers.ts';
 import { embeddingsRequest } from '../api/embeddings.ts';
+import { moderationAnswer, moderationRequest } from '../api/moderations.ts';
 import { detokenizeRequest, templateRequest, tokenizeRequest } from '../api/tokenization.ts';
 import { embeddings } from './embeddings.ts';
 import { edgeModels } from './models.ts';
+import { moderations } from './moderations.ts';
 import { json, type Route } from './route.ts';
 import { applyTemplate, detokenize, tokenize } from './tokenization.ts';
 
@@ -21,6 +23,16 @@ export const taskRoutes: readonly Route[] = [
       "The mean of the model's last hidden states over the tokens, at length 1: the product of two vectors is the cosine of their angle. `dimensions` can only be the model's own.",
     body: json('EmbeddingsRequest', embeddingsRequest, { model, input: ['a rabbit', 'a hare'] }),
     answers: { 200: json('Embeddings', embeddingsAnswer) },
+  },
+  {
+    method: 'post',
+    path: '/v1/moderations',
+    handler: moderations,
+    group: 'Text',
+    summary: 'Whether texts and images may be harmful',
+    description: 'Answers 501 where no model judges.',
+    body: json('ModerationRequest', moderationRequest, { input: 'Once upon a time' }),
+    answers: { 200: json('Moderation', moderationAnswer) },
   },
   {
     method: 'post',

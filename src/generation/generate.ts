@@ -3,16 +3,20 @@
 import type { ChatMessage } from './chat-message.ts';
 import { writeChoice } from './choice.ts';
 import { checkConstraint } from './constraint/constrained-answer.ts';
+import { fillInTheMiddle } from './fill-in-the-middle.ts';
 import type { TokenLogprob } from './logprobs.ts';
 import type { TextModel } from './model.ts';
 import { completeParameters, type GenerationParameters, InvalidInputError } from './parameters.ts';
 import { type AnswerEnding, type AnswerPiece, type ToolCallPiece, toolCalling } from './tools/answer.ts';
 import { planTools, type ToolUse } from './tools/use.ts';
 
-/** A text, token ids, or a conversation with the tools that the model may call in it. */
+/**
+ * A text or token ids, with the text behind the answer where there is one; or a conversation with the tools that the
+ * model may call in it.
+ */
 export type GenerationInput =
-  | { text: string }
-  | { tokens: number[] }
+  | { text: string; suffix?: string }
+  | { tokens: number[]; suffix?: string }
   | ({ messages: ChatMessage[] } & ToolUse);
 
 export interface Usage {
@@ -46,7 +50,9 @@ export async function* generate(
   signal?: AbortSignal,
 ): AsyncGenerator<GenerationEvent> {
   const complete = completeParameters(given, model.defaults, model.vocabSize);
-  const prompt = promptTokens(model, input);
+  const between = 'suffix' in input && input.suffix ? fillInTheMiddle(model, input, input.suffix) : undefined;
+  if (between) complete.stop_token_ids = [...complete.stop_token_ids, ...between.ends];
+  const prompt = promptTokens(model, between ?? input);
   const { n, best_of, seed } = complete;
   const plan = 'messages' in input ? planTools(input) : undefined;
   const tools = plan && toolCalling(model, plan, complete.constraint);

@@ -148,6 +148,35 @@ test.each(['edge', 'service'])('an answer is held to a JSON Schema at the %s', a
   expect(JSON.parse(output_text)).toBeTypeOf('object');
 });
 
+test.each(['edge', 'service'])(
+  'a call that is required comes from the %s, and its result goes on',
+  async (placement) => {
+    const required = { ...wish, placement, tools: [weather], tool_choice: 'required' as const };
+    const options = { ...required, max_output_tokens: 100, parallel_tool_calls: false } as never;
+    const stream = client.responses.stream(options);
+    let [deltas, done] = ['', ''];
+    stream.on('response.function_call_arguments.delta', ({ delta }) => {
+      deltas += delta;
+    });
+    stream.on('response.function_call_arguments.done', (event) => {
+      done = event.arguments;
+    });
+    const { id, output, status } = await stream.finalResponse();
+    const call = output.find((item) => item.type === 'function_call')!;
+    expect(status).toBe('completed');
+    expect(call).toMatchObject({ name: 'weather', arguments: deltas, status: 'completed' });
+    expect(done).toBe(deltas);
+    expect(JSON.parse(deltas)).toEqual({ place: expect.any(String) });
+    const result = { type: 'function_call_output' as const, call_id: call.call_id, output: 'Sunny.' };
+    const next = await create({ placement, previous_response_id: id, input: [result], tools: [weather] });
+    expect(next.output.length).toBeGreaterThan(0);
+    // A call that was made has to be answered before the conversation goes on.
+    await expect(create({ placement, previous_response_id: id, input: 'Hello?' })).rejects.toThrow(
+      /answered/,
+    );
+  },
+);
+
 test('tools are told of, their calls and results go round', async () => {
   const called = await create({
     input: [

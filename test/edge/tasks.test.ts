@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import OpenAI from 'openai';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type OnnxModel, readOnnx, writeOnnx } from '../../src/graph/onnx.ts';
+import { fillingModel } from '../fixtures/filling-model.ts';
 import { type ServiceProcess, startService } from '../fixtures/service.ts';
 import { temporaryFolder } from '../fixtures/tiny.ts';
 import { type Started, secret, startWorker } from './worker.ts';
@@ -25,7 +26,7 @@ beforeAll(async () => {
     graph.node.at(-1)!.output = ['raw'];
     graph.node.push({ name: 'end', opType: 'Relu', input: ['raw'], output: ['logits'], attribute: [] });
   });
-  service = await startService('--models', join(models, id), folder);
+  service = await startService('--models', join(models, id), folder, fillingModel());
   worker = await startWorker({ WICK_SERVICE_URL: service.url, WICK_SECRET: secret });
   client = new OpenAI({ baseURL: new URL('/v1', worker.url).href, apiKey: 'none', maxRetries: 0 });
 });
@@ -183,6 +184,33 @@ describe.each(['edge', 'service'] as const)('embeddings at the %s', (placement) 
   });
 });
 
+test('a middle is filled in by a model that was made for it', async () => {
+  const wish = { model: 'filling', temperature: 0, max_tokens: 8 };
+  const filled = await client.completions.create({ ...wish, prompt: 'The fox', suffix: ' slept.' });
+  const { tokens: before } = await answerTo('/tokenize', { content: 'The fox', model: 'filling' });
+  const { tokens: after } = await answerTo('/tokenize', { content: ' slept.', model: 'filling' });
+  const prompt = [0, 4093, ...before, 4094, ...after, 4095];
+  const by = await client.completions.create({ ...wish, prompt });
+  expect(filled.choices).toEqual(by.choices);
+  expect(filled.usage).toEqual(by.usage);
+});
+
+test('without a model that judges nothing is judged', async () => {
+  const inputs: OpenAI.ModerationCreateParams['input'][] = [
+    'a text',
+    ['two', 'texts'],
+    [
+      { type: 'text', text: 'a text' },
+      { type: 'image_url', image_url: { url: 'data:image/png;base64,AAAA' } },
+    ],
+  ];
+  for (const input of inputs) {
+    const refused = await client.moderations.create({ input }).catch((error: unknown) => error);
+    expect(refused).toMatchObject({ status: 501, code: 'moderation_unavailable' });
+    expect(refused).not.toHaveProperty('results');
+  }
+});
+
 const refusals: [what: string, path: string, body: unknown, status: number, param: string | null][] = [
   ['nothing', '/tokenize', '', 400, null],
   ['no input', '/tokenize', {}, 400, 'prompt'],
@@ -203,6 +231,9 @@ const refusals: [what: string, path: string, body: unknown, status: number, para
     400,
     'messages[0].role',
   ],
+  ['nothing to judge', '/v1/moderations', {}, 400, 'input'],
+  ['no inputs', '/v1/moderations', { input: [] }, 400, 'input'],
+  ['a part of another kind', '/v1/moderations', { input: [{ type: 'audio' }] }, 400, 'input[0].type'],
   ['no model', '/v1/embeddings', { input: 'a' }, 400, 'model'],
   ['an empty text', '/v1/embeddings', { model: id, input: '' }, 400, 'input'],
   ['an empty list', '/v1/embeddings', { model: id, input: [] }, 400, 'input'],

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { type Constraint, jsonSchema } from '../constraint.ts';
 import { BadRequest, parse } from '../errors.ts';
 import type { Parameters } from '../openai.ts';
+import { callerParameters, inertParameters } from '../openai-parameters.ts';
 import { looseParameters, wellFormed, whole } from '../parameters.ts';
 import { functionName, type ToolUse, toolParameters, toolUseOf } from '../tools.ts';
 import { type InputItem, type Item, inputItem, itemsOf } from './items.ts';
@@ -14,7 +15,6 @@ const sampling = { temperature, top_p, seed, stop, top_k, min_p, logit_bias };
 const penalties = { repetition_penalty, presence_penalty, frequency_penalty };
 
 const LOGPROBS = 'message.output_text.logprobs';
-const identifier = z.string().max(512);
 const tool = z.discriminatedUnion(
   'type',
   [
@@ -79,10 +79,6 @@ export const responsesRequest = z.strictObject({
   tools: z.array(tool).max(128, 'expected at most 128 tools').optional(),
   tool_choice: toolChoice.optional(),
   parallel_tool_calls: z.boolean().optional(),
-  metadata: z
-    .record(z.string().max(64), z.string('expected texts').max(512))
-    .refine((pairs) => Object.keys(pairs).length <= 16, 'expected at most 16 pairs')
-    .optional(),
   /** Whether the response is kept for a while, to be read again and gone on from; it is unless that is declined. */
   store: z.boolean().optional(),
   /** With `auto` the oldest messages are left out where the conversation is longer than the model's context. */
@@ -99,10 +95,9 @@ export const responsesRequest = z.strictObject({
   background: z
     .literal(false, 'expected false: wick answers while the caller waits, and not in the background')
     .optional(),
-  service_tier: z.enum(['auto', 'default'], 'expected "auto" or "default": all are served alike').optional(),
-  user: identifier.optional(),
-  safety_identifier: identifier.optional(),
-  prompt_cache_key: identifier.optional(),
+  service_tier: inertParameters.service_tier,
+  ...callerParameters,
+  prompt_cache_key: inertParameters.prompt_cache_key,
   /** wick's own: where the model answers, and whether the edge's may stand in for a service that is down. */
   placement: z.enum(['edge', 'service']).optional(),
   fallback: z.boolean().optional(),
