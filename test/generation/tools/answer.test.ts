@@ -1,3 +1,4 @@
+import { Ajv } from 'ajv';
 import { describe, expect, it } from 'vitest';
 import { type GenerationEvent, generate } from '../../../src/generation/generate.ts';
 import type { GenerationParameters } from '../../../src/generation/parameters.ts';
@@ -111,5 +112,91 @@ describe('an answer with a call', () => {
       [1, 0],
     ]);
     expect(begun[0].id).not.toBe(begun[1].id);
+  });
+});
+
+describe('a model that knows nothing of calls makes valid ones where they are required', () => {
+  const schema = {
+    type: 'object',
+    properties: { city: { type: 'string', maxLength: 8 }, days: { type: 'integer', minimum: 1, maximum: 7 } },
+    required: ['city'],
+  };
+  const validate = new Ajv().compile(schema);
+  const both = tools.map((tool) => ({ ...tool, function: { ...tool.function, parameters: schema } }));
+
+  it.each([
+    ['hermes', '<tool_call>', []],
+    ['llama', "'<|python_tag|>'", ['<|python_tag|>']],
+    ['mistral', '[TOOL_CALLS][', ['[TOOL_CALLS]']],
+    ['mistral, spaced', '[TOOL_CALLS] [', ['[TOOL_CALLS]']],
+    ['mistral, named', '[TOOL_CALLS] [ARGS]', ['[TOOL_CALLS]', '[ARGS]']],
+    ['deepseek', '<｜tool▁calls▁begin｜>', ['<｜tool▁calls▁begin｜>', '<｜tool▁sep｜>']],
+    ['deepseek, fenced', '<｜tool▁calls▁begin｜> ```json', ['<｜tool▁calls▁end｜>']],
+    ['phi', '<|tool_call|> <|/tool_call|>', ['<|/tool_call|>']],
+    ['granite', '<|tool_call|>', ['<|tool_call|>']],
+    ['functionary', '<function=', []],
+  ])('in the way of %s', async (_, marks, special) => {
+    const rote = { template: template(marks), pieces: special, special };
+    for (const seed of [1, 2, 3]) {
+      const given = { temperature: 1.5, max_tokens: 300, seed };
+      const use = { tools: both, tool_choice: 'required' as const, parallel_tool_calls: seed > 1 };
+      const { text, calls, finish } = await answer(rote, use, given);
+      expect(text).toBe('');
+      expect(['tool_calls', 'length']).toContain(finish);
+      expect(calls.length).toBeGreaterThan(0);
+      if (seed === 1) expect(calls).toHaveLength(1);
+      for (const call of calls) expect(validate(JSON.parse(call.arguments)), call.arguments).toBe(true);
+    }
+  });
+});
+
+describe('what holds a call', () => {
+  const plain = { template: template(''), pieces: ['<tool_call>'] };
+
+  it('is the schema where it can be, an object where it cannot, and a refusal where it has to be', async () => {
+    const unheld = { type: 'object', properties: { city: { not: { type: 'string' } } } };
+    const tool = { type: 'function' as const, function: { name: 'add', parameters: unheld } };
+    const { calls } = await answer(plain, { tools: [tool] }, { temperature: 1, seed: 3, max_tokens: 200 });
+    for (const call of calls) expect(JSON.parse(call.arguments)).toBeTypeOf('object');
+    expect(calls.length).toBeGreaterThan(0);
+    const param = 'tools[0].function.parameters.properties.city.not';
+    const strict = { ...tool, function: { ...tool.function, strict: true } };
+    await expect(answer(plain, { tools: [strict] })).rejects.toMatchObject({ status: 400, param });
+    const required = { tools: [tool], tool_choice: 'required' as const };
+    await expect(answer(plain, required)).rejects.toMatchObject({ status: 400, param });
+  });
+
+  it('lets an answer without a call be what the caller’s own constraint says', async () => {
+    const constraint = { type: 'regex' as const, pattern: 'yes|no' };
+    const seen = new Set<string>();
+    for (let seed = 1; seed <= 12; seed++) {
+      const { text, calls } = await answer(
+        { ...plain, pieces: [] },
+        { tools },
+        { constraint, temperature: 2, seed, max_tokens: 300 },
+      );
+      if (calls.length === 0) expect(text).toMatch(/^(yes|no)$/);
+      else expect(text).toBe('');
+      seen.add(calls.length === 0 ? 'text' : 'calls');
+    }
+    expect(seen).toEqual(new Set(['text', 'calls']));
+  });
+
+  it('is of a function without parameters that there are none', async () => {
+    const tool = { type: 'function' as const, function: { name: 'add' } };
+    const use = { tools: [tool], tool_choice: { type: 'function' as const, function: { name: 'add' } } };
+    expect((await answer(plain, use, { temperature: 2, seed: 1 })).calls).toEqual([
+      { name: 'add', arguments: '{}' },
+    ]);
+  });
+
+  it('is brought to its close where the answer has to end', async () => {
+    const use = { tools, tool_choice: 'required' as const };
+    for (const max_tokens of [80, 100, 130]) {
+      const { calls, finish } = await answer(plain, use, { temperature: 2, seed: 1, max_tokens });
+      expect(calls.length).toBeGreaterThan(0);
+      for (const call of calls) expect(JSON.parse(call.arguments)).toHaveProperty('city');
+      expect(finish).toMatch(/^(length|tool_calls)$/);
+    }
   });
 });
