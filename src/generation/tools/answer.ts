@@ -1,5 +1,6 @@
 /** Answers with calls of tools in them. */
 import type { Ending, Piece } from '../choice.ts';
+import { checkConstraint } from '../constraint/constrained-answer.ts';
 import type { Constraint } from '../constraint/constraint.ts';
 import type { TokenLogprob } from '../logprobs.ts';
 import type { TextModel } from '../model.ts';
@@ -38,17 +39,16 @@ export interface ToolCalling {
  * @param others a constraint of the caller's, which an answer without calls meets
  * @throws InvalidInputError naming what in a function's schema cannot be enforced
  */
-export function toolCalling(
-  { tokenizer }: TextModel,
-  plan: ToolPlan,
-  others: Constraint | null,
-): ToolCalling {
-  const format = tokenizer.toolCallFormat();
+export function toolCalling(model: TextModel, plan: ToolPlan, others: Constraint | null): ToolCalling {
+  const format = model.tokenizer.toolCallFormat();
+  const marks = marksOf(format);
   const names = new Set(plan.allowed.map((tool) => tool.function.name));
   const options = { names, enforced: true, parallel: plan.parallel };
   return {
-    marks: marksOf(format),
-    constraint: toolConstraint(plan, format, others),
+    marks,
+    constraint: toolConstraint(plan, format, others, (constraint) =>
+      checkConstraint(model, constraint, marks),
+    ),
     read: (pieces) => readToolCalls(pieces, createToolCallReader(format, options)),
   };
 }

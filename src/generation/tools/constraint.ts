@@ -5,21 +5,45 @@ import { InvalidInputError } from '../parameters.ts';
 import type { ToolCallFormat } from './format.ts';
 import type { ToolDefinition, ToolPlan } from './use.ts';
 
+/** How a function's arguments are held: to its schema, or to an object of any kind where that cannot be. */
+type Hold = (tool: ToolDefinition, at: string) => object;
+
 /**
  * An answer that is a call, or several, where one is required; else text in which a call that has begun is held to.
  * Under a constraint of the caller's the answer is either what that says, or calls.
+ * @param check compiles a constraint
  * @throws InvalidInputError naming what in a function's schema cannot be enforced, where the plan or `strict` needs it;
- * any other such function is held to an object of any kind
+ * any other such function is held to an object of any kind, and so are all where their schemas are too large together
  */
 export function toolConstraint(
   plan: ToolPlan,
   format: ToolCallFormat,
   others: Constraint | null,
+  check: (constraint: Constraint) => void,
+): Constraint {
+  const held = constraintOf(plan, format, others, (tool, at) => argumentsSchema(tool, at, plan.required));
+  if (plan.required || plan.allowed.some((tool) => tool.function.strict)) return held;
+  try {
+    check(held);
+    return held;
+  } catch (error) {
+    if (!(error instanceof InvalidInputError)) throw error;
+    return constraintOf(plan, format, others, () => anyObject);
+  }
+}
+
+const anyObject = { type: 'object' };
+
+function constraintOf(
+  plan: ToolPlan,
+  format: ToolCallFormat,
+  others: Constraint | null,
+  hold: Hold,
 ): Constraint {
   const tags = plan.told.flatMap((tool, i): Tag[] => {
     if (!plan.allowed.includes(tool)) return [];
     const [begin, end] = format.call(tool.function.name);
-    const held = argumentsSchema(tool, `tools[${i}].function.parameters`, plan.required);
+    const held = hold(tool, `tools[${i}].function.parameters`);
     return [{ type: 'tag', begin, content: { type: 'json_schema', json_schema: held }, end }];
   });
   const one = { stop_after_first: !plan.parallel };
@@ -54,7 +78,7 @@ function argumentsSchema(
     return schema;
   } catch (error) {
     if (needed || strict || !(error instanceof InvalidInputError)) throw error;
-    return { type: 'object' };
+    return anyObject;
   }
 }
 

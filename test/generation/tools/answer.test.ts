@@ -1,8 +1,10 @@
 import { Ajv } from 'ajv';
 import { describe, expect, it } from 'vitest';
+import { checkConstraint } from '../../../src/generation/constraint/constrained-answer.ts';
 import { type GenerationEvent, generate } from '../../../src/generation/generate.ts';
 import type { GenerationParameters } from '../../../src/generation/parameters.ts';
-import type { ToolUse } from '../../../src/generation/tools/use.ts';
+import { toolCalling } from '../../../src/generation/tools/answer.ts';
+import { planTools, type ToolUse } from '../../../src/generation/tools/use.ts';
 import { loadModelFolder } from '../../../src/service/model-folder.ts';
 import { type RoteOptions, roteModel } from '../../fixtures/rote-model.ts';
 
@@ -166,10 +168,30 @@ describe('what holds a call', () => {
     await expect(answer(plain, required)).rejects.toMatchObject({ status: 400, param });
   });
 
+  it('is an object, too, where so many schemas are too large together', async () => {
+    const properties = (of: number) =>
+      Object.fromEntries(
+        Array.from({ length: 12 }, (_, i) => [`p${of}_${i}`, { type: 'string', maxLength: 50 + of }]),
+      );
+    const many = Array.from({ length: 128 }, (_, i) => ({
+      type: 'function' as const,
+      function: { name: `f${i}`, parameters: { type: 'object', properties: properties(i) } },
+    }));
+    const model = await loadModelFolder(roteModel(plain), { threads: 1 });
+    const held = (tool_choice: 'auto' | 'required') => {
+      const calling = toolCalling(model, planTools({ tools: many, tool_choice })!, null);
+      checkConstraint(model, calling.constraint, calling.marks);
+      return JSON.stringify(calling.constraint);
+    };
+    expect(held('auto')).toContain('f127');
+    expect(held('auto')).not.toContain('maxLength');
+    expect(() => held('required')).toThrow(/too large/);
+  });
+
   it('lets an answer without a call be what the caller’s own constraint says', async () => {
     const constraint = { type: 'regex' as const, pattern: 'yes|no' };
     const seen = new Set<string>();
-    for (let seed = 1; seed <= 12; seed++) {
+    for (let seed = 1; seed <= 8; seed++) {
       const { text, calls } = await answer(
         { ...plain, pieces: [] },
         { tools },
