@@ -24,6 +24,8 @@ const common = z.strictObject({
   data: z.string().min(1),
   /** Where checkpoints, metrics and the curve go. */
   out: z.string().min(1),
+  /** A model folder that was exported: its weights are where learning begins. Without it they are drawn. */
+  initial_model: z.string().min(1).optional(),
   seed: z.number().int().min(0).max(0xffffffff).default(1),
   batch_size: count.max(65_536),
   gradient_accumulation_steps: count.max(1024).default(1),

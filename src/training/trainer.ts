@@ -12,7 +12,7 @@ import {
   stepGraph,
   updateGraph,
 } from './graphs.ts';
-import { initialParameters } from './initialization.ts';
+import { exportedParameters, initialParameters } from './initialization.ts';
 import { appendMetrics, type Measures, readMetrics, type StepMetrics, trimMetrics } from './metrics.ts';
 import { taskOf } from './open-task.ts';
 import { createSession, numberIn, type RuntimeOptions, scalar, Tensor } from './runtime.ts';
@@ -168,7 +168,9 @@ function zeros({ name, shape }: { name: string; shape: number[] }): [string, Ten
 }
 
 function initialState(task: TrainingTask, config: TrainingConfig): Tensors {
-  const parameters = initialParameters(task.parameters, config.seed);
+  const parameters = config.initial_model
+    ? exportedParameters(task.parameters, config.initial_model)
+    : initialParameters(task.parameters, config.seed);
   return new Map([
     ...[...parameters].map(([name, { data, shape }]): [string, Tensor] => [
       name,

@@ -3,6 +3,7 @@ import { existsSync, readFileSync, statSync, truncateSync, writeFileSync } from 
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { latestCheckpoint, listCheckpoints, loadCheckpoint } from '../../src/training/checkpoint.ts';
+import { exportModel } from '../../src/training/export.ts';
 import { readMetrics } from '../../src/training/metrics.ts';
 import { train } from '../../src/training/trainer.ts';
 import { temporaryFolder, tinyDataset, tinyTraining } from '../fixtures/tiny.ts';
@@ -57,6 +58,24 @@ describe('train', () => {
     );
     const [a, b] = [losses(whole), losses(parts)];
     for (const [i, { loss }] of a.entries()) expect(b[i].loss).toBeCloseTo(loss, 3);
+  });
+
+  it('begins with the weights of a model that was exported, and refuses those of another', async () => {
+    const [first, folder, second] = [temporaryFolder(), join(temporaryFolder(), 'tiny'), temporaryFolder()];
+    const before = await train(tinyTraining(data, first, { max_steps: 40 }), { threads: 1 });
+    await exportModel(first, folder);
+    const again = (changes: object) =>
+      train(
+        tinyTraining(data, second, { initial_model: folder, max_steps: 3, learning_rate: 1e-6, ...changes }),
+        { threads: 1 },
+      );
+    expect((await again({})).validation_loss).toBeCloseTo(before.validation_loss!, 3);
+    const { model } = tinyTraining(data, second) as { model: object };
+    const out = temporaryFolder();
+    await expect(again({ out, model: { ...model, intermediate_size: 48 } })).rejects.toThrow(
+      /needs the parameter "model\.layers\.0\.mlp\.gate_up_proj\.weight" as \[32, 96\]; .* has it as \[32, 128\]/,
+    );
+    await expect(again({ out, initial_model: first })).rejects.toThrow(/holds no model\.onnx/);
   });
 
   it('goes on after SIGKILL to the same losses, bit for bit', async () => {
