@@ -36,9 +36,9 @@ const STATES = 60_000;
  * no text at all matches
  */
 export function compileAutomaton(root: Expression): Automaton {
-  const bytes: number[][] = [[]];
-  const jumps: number[][] = [[]];
-  const calls: number[][] = [[]];
+  const bytes: number[][] = [none];
+  const jumps: number[][] = [none];
+  const calls: number[][] = [none];
   const rules: Rule[] = [];
   const numbers = new Map<Rule, number>();
   const shared = new Map<Expression, Rule>();
@@ -61,9 +61,9 @@ export function compileAutomaton(root: Expression): Automaton {
         `The constraint is too large: it needs more than ${STATES} states. Smaller bounds on lengths and counts help.`,
       );
     }
-    bytes.push([]);
-    jumps.push([]);
-    calls.push([]);
+    bytes.push(none);
+    jumps.push(none);
+    calls.push(none);
     return bytes.length - 1;
   }
 
@@ -75,7 +75,7 @@ export function compileAutomaton(root: Expression): Automaton {
         let at = next;
         for (let i = encoded.length - 1; i >= 0; i--) {
           const before = state();
-          bytes[before].push(encoded[i], encoded[i], at);
+          add(bytes, before, encoded[i], encoded[i], at);
           at = before;
         }
         return at;
@@ -91,7 +91,7 @@ export function compileAutomaton(root: Expression): Automaton {
         const { options } = expression;
         if (options.every((option) => option.kind === 'text')) return tree(options, next);
         const fork = state();
-        for (const option of options) jumps[fork].push(compile(option, next));
+        for (const option of options) add(jumps, fork, compile(option, next));
         return fork;
       }
       case 'repeat':
@@ -100,7 +100,7 @@ export function compileAutomaton(root: Expression): Automaton {
         return withoutTexts(expression.texts, next);
       case 'rule': {
         const before = state();
-        calls[before].push(ruleNumber(expression.rule), next);
+        add(calls, before, ruleNumber(expression.rule), next);
         return before;
       }
     }
@@ -122,11 +122,11 @@ export function compileAutomaton(root: Expression): Automaton {
         if (child === undefined) {
           child = state();
           of.set(byte, child);
-          bytes[at].push(byte, byte, child);
+          add(bytes, at, byte, byte, child);
         }
         at = child;
       }
-      jumps[at].push(next);
+      add(jumps, at, next);
     }
     return root;
   }
@@ -146,7 +146,7 @@ export function compileAutomaton(root: Expression): Automaton {
     for (const [ranges, next] of ways) {
       /** States behind the first bytes, by the bytes that follow. */
       const tails = new Map<string, number>();
-      for (const way of utf8Sequences(ranges)) bytes[before].push(...way[0], tail(way.slice(1), next, tails));
+      for (const way of utf8Sequences(ranges)) add(bytes, before, ...way[0], tail(way.slice(1), next, tails));
     }
     return before;
   }
@@ -158,7 +158,7 @@ export function compileAutomaton(root: Expression): Automaton {
     if (at === undefined) {
       const behind = tail(rest.slice(1), next, tails);
       at = state();
-      bytes[at].push(...rest[0], behind);
+      add(bytes, at, ...rest[0], behind);
       tails.set(key, at);
     }
     return at;
@@ -170,11 +170,11 @@ export function compileAutomaton(root: Expression): Automaton {
     let at = next;
     if (max === Infinity) {
       at = state();
-      jumps[at].push(next, compile(each, at));
+      add(jumps, at, next, compile(each, at));
     } else {
       for (let i = min; i < max; i++) {
         const fork = state();
-        jumps[fork].push(next, compile(each, at));
+        add(jumps, fork, next, compile(each, at));
         at = fork;
       }
     }
@@ -209,7 +209,7 @@ export function compileAutomaton(root: Expression): Automaton {
     const alphabet = [...new Set(sought.flat())];
     const others = complementOf(alphabet.map((sign) => [sign.codePointAt(0)!, sign.codePointAt(0)!]));
     for (const [prefix, at] of prefixes) {
-      jumps[states[at]].push(next);
+      add(jumps, states[at], next);
       const ways: [CodeRange[], number][] = [[others, states[0]]];
       for (const sign of alphabet) {
         let seen = [...prefix, sign];
@@ -218,10 +218,18 @@ export function compileAutomaton(root: Expression): Automaton {
         const code = sign.codePointAt(0)!;
         ways.push([intersectionOf([[code, code]], [[0, 0x10ffff]]), states[prefixes.get(seen.join(''))!]]);
       }
-      jumps[states[at]].push(character(ways));
+      add(jumps, states[at], character(ways));
     }
     return states[0];
   }
+}
+
+/** What most states share: it is never added to. */
+const none: number[] = [];
+
+function add(lists: number[][], state: number, ...values: number[]): void {
+  if (lists[state] === none) lists[state] = values;
+  else lists[state].push(...values);
 }
 
 /** Whether a copy of it costs about as little as a call. */

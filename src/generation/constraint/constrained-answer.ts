@@ -5,6 +5,7 @@ import { compileAutomaton } from './automaton.ts';
 import { constraintExpression, placed } from './compile-constraint.ts';
 import type { Constraint } from './constraint.ts';
 import { createMatcher, type Matcher, type Position } from './matcher.ts';
+import { checkSize } from './size.ts';
 import { childOf, createTokenTrie, type TokenTrie } from './token-trie.ts';
 
 /** What a sampler asks. */
@@ -35,13 +36,15 @@ interface Vocabulary {
   tokenizer: TextTokenizer;
 }
 
-/** Constraints of one model that stay compiled. */
-const COMPILED = 8;
+/** Constraints of one model that stay compiled, and states of all of them: an isolate's memory is small. */
+const COMPILED = 4;
+const STATES = 80_000;
 /** Bytes of masks that are kept with one of them. */
-const MASKS = 4_000_000;
+const MASKS = 1_500_000;
 
 interface Compiled {
   matcher: Matcher;
+  states: number;
   /** Of positions, the tokens that may follow, a bit for each. */
   masks: WeakMap<Position, Uint32Array>;
   /** Bytes of the masks. */
@@ -105,7 +108,7 @@ export function constrainAnswer(
         plan = undefined;
         return token;
       }
-      const planned = closing(next, left);
+      const planned = plan?.[0] === token ? plan.slice(1) : closing(next, left);
       if (planned) {
         plan = planned;
         return token;
@@ -254,18 +257,29 @@ export function checkConstraint(model: Vocabulary, constraint: Constraint, marks
 /** Compiled, from memory where it was used lately. */
 function compiledOf(compiled: Map<string, Compiled>, constraint: Constraint): Compiled {
   const { at = 'constraint', ...rest } = constraint;
+  checkSize(rest, at);
   const key = JSON.stringify(rest);
   let of = compiled.get(key);
   compiled.delete(key);
   if (!of) {
     try {
-      const matcher = createMatcher(compileAutomaton(constraintExpression(constraint)));
-      of = { matcher, masks: new WeakMap(), held: 0 };
+      const automaton = compileAutomaton(constraintExpression(constraint));
+      of = {
+        matcher: createMatcher(automaton),
+        states: automaton.bytes.length,
+        masks: new WeakMap(),
+        held: 0,
+      };
     } catch (error) {
       throw placed(error, at);
     }
   }
   compiled.set(key, of);
-  if (compiled.size > COMPILED) compiled.delete(compiled.keys().next().value!);
+  let states = [...compiled.values()].reduce((sum, each) => sum + each.states, 0);
+  for (const [oldest, each] of compiled) {
+    if (oldest === key || (compiled.size <= COMPILED && states <= STATES)) break;
+    compiled.delete(oldest);
+    states -= each.states;
+  }
   return of;
 }

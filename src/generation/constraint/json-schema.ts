@@ -16,7 +16,7 @@ import {
 } from './expression.ts';
 import { anyNumber, anyString, anyValue, comma, literal, quoted, stringCharacter } from './json.ts';
 import { formats } from './json-formats.ts';
-import { matchesText } from './matcher.ts';
+import { createTextMatcher } from './matcher.ts';
 import { numberBetween, wholeBetween } from './number-range.ts';
 import { objectOf } from './object-schema.ts';
 import { parseRegex } from './regex.ts';
@@ -35,14 +35,11 @@ import {
 } from './schema-keywords.ts';
 import { areDisjoint, mergeSchemas } from './schema-merge.ts';
 
-/**
- * What a schema may be at most: values in it, values in one another, characters of names and texts, schemas gone through, and readers in one another.
- */
-const VALUES = 20_000;
-const DEPTH = 64;
-const CHARACTERS = 200_000;
+/** Schemas gone through for one at most, and readers of it in one another. */
 const SCHEMAS = 4_000;
 const READERS = 12;
+/** What refers to itself ends here. */
+const DEPTH = 64;
 
 /**
  * The JSON texts of a schema.
@@ -50,7 +47,6 @@ const READERS = 12;
  * @throws InvalidInputError naming what is not right or not enforced, and where it stands
  */
 export function schemaExpression(root: unknown, at: string): Expression {
-  checkSize(root, at);
   if (!isObject(root) && typeof root !== 'boolean')
     throw refusal(at, 'has to be a JSON Schema: an object, true or false');
   return createSchemaReader(root, at, { schemas: 0, readers: 0 }).read(root, at);
@@ -166,9 +162,9 @@ function createSchemaReader(
       return alternatives(others, anyOf, `${at}.anyOf`);
     }
     if (exclusive) {
-      for (const [i, a] of exclusive.entries()) {
-        for (const [j, b] of exclusive.slice(0, i).entries()) {
-          const [left, right] = [flat(a, at), flat(b, at)];
+      const flats = exclusive.map((each) => flat(each, at));
+      for (const [i, right] of flats.entries()) {
+        for (const [j, left] of flats.slice(0, i).entries()) {
           if (left && right && !areDisjoint(left, right, (each) => flat(each, at)))
             throw unenforced(
               `${at}.oneOf`,
@@ -197,8 +193,8 @@ function createSchemaReader(
   function enumeration({ enum: values, ...rest }: SchemaObject, at: string): Expression {
     const texts = (values as unknown[]).map((value) => JSON.stringify(value));
     if (Object.keys(rest).length === 0) return choice(...texts.map(text));
-    const others = compileAutomaton(whole(rest, at));
-    return choice(...texts.filter((each) => matchesText(others, each)).map(text));
+    const fits = createTextMatcher(compileAutomaton(whole(rest, at)));
+    return choice(...texts.filter(fits).map(text));
   }
 }
 
@@ -346,21 +342,4 @@ function decodePointer(part: string): string {
     // What is no escape stands for itself.
   }
   return name.replaceAll('~1', '/').replaceAll('~0', '~');
-}
-
-/** Nothing that reads it afterwards has to fear its size. */
-function checkSize(root: unknown, at: string): void {
-  const waiting = [{ value: root, depth: 0 }];
-  let [count, characters] = [0, 0];
-  for (let next = waiting.pop(); next; next = waiting.pop()) {
-    if (typeof next.value === 'string') characters += next.value.length;
-    if (++count > VALUES) throw refusal(at, `is too large: it holds more than ${VALUES} values`);
-    if (characters > CHARACTERS) throw refusal(at, `is too large: it has more than ${CHARACTERS} characters`);
-    if (next.depth > DEPTH) throw refusal(at, `is too deep: more than ${DEPTH} values stand in one another`);
-    if (typeof next.value !== 'object' || next.value === null) continue;
-    for (const [name, value] of Object.entries(next.value)) {
-      characters += name.length;
-      waiting.push({ value, depth: next.depth + 1 });
-    }
-  }
 }

@@ -30,7 +30,7 @@ export interface Matcher {
 const PLACES = 2_000;
 const WORK = 400_000;
 /** Positions that are kept. */
-const KEPT = 3_000;
+const KEPT = 1_500;
 
 /** The open rules: for each, where it returns to and what was open there. The root has no entries. */
 interface Stack {
@@ -65,9 +65,15 @@ export function createMatcher(automaton: Automaton): Matcher {
       return follow(position as Known, classOf[byte]);
     },
     closingByte(position) {
-      const wanted = position.toEnd - 1;
-      const found = sample.findIndex((_, kind) => follow(position as Known, kind)?.toEnd === wanted);
-      return sample[found];
+      for (const { state, stack } of (position as Known).places) {
+        const edges = bytes[state];
+        for (let i = 0; i < edges.length; i += 3) {
+          if (1 + toEnd[edges[i + 2]] + stack.toEnd > position.toEnd) continue;
+          const fitting = sample.slice(classOf[edges[i]], classOf[edges[i + 1]] + 1);
+          return fitting.find(isAlphanumeric) ?? fitting[0];
+        }
+      }
+      throw new Error('The text ends here already.');
     },
     allow() {
       work = 0;
@@ -166,10 +172,9 @@ export function createMatcher(automaton: Automaton): Matcher {
 
   function known(places: Place[], accepting: boolean): Known | null {
     if (places.length === 0 && !accepting) return null;
-    const key = `${accepting} ${places
-      .map(({ state, stack }) => `${state} ${stack.id}`)
-      .sort()
-      .join()}`;
+    places.sort((a, b) => a.state - b.state || a.stack.id - b.stack.id);
+    let key = accepting ? '!' : '';
+    for (const { state, stack } of places) key += `${state} ${stack.id},`;
     let position = positions.get(key);
     if (!position) {
       const least = accepting
@@ -183,23 +188,24 @@ export function createMatcher(automaton: Automaton): Matcher {
 }
 
 /**
- * Whether a text matches an automaton.
- * @throws InvalidInputError if there are too many ways to read it
+ * Tells of texts whether they match an automaton.
+ * @throws InvalidInputError (what it gives) if there are too many ways to read them
  */
-export function matchesText(automaton: Automaton, text: string): boolean {
+export function createTextMatcher(automaton: Automaton): (text: string) => boolean {
   const matcher = createMatcher(automaton);
-  let position: Position | null = matcher.start;
-  for (const byte of new TextEncoder().encode(text)) {
-    matcher.allow();
-    if (position) position = matcher.step(position, byte);
-  }
-  return position?.accepting ?? false;
+  return (text) => {
+    let position: Position | null = matcher.start;
+    for (const byte of new TextEncoder().encode(text)) if (position) position = matcher.step(position, byte);
+    return position?.accepting ?? false;
+  };
 }
 
 const tooAmbiguous = (): InvalidInputError =>
   new InvalidInputError(
     'The constraint is too ambiguous: the text so far can be read in too many ways at once.',
   );
+
+const isAlphanumeric = (byte: number): boolean => /[a-z0-9]/i.test(String.fromCharCode(byte));
 
 /** Bytes that no edge tells apart are of one class. */
 function byteClasses(bytes: Automaton['bytes']): { classOf: Uint8Array; sample: number[] } {
@@ -216,8 +222,7 @@ function byteClasses(bytes: Automaton['bytes']): { classOf: Uint8Array; sample: 
     if (border[byte]) sample.push(byte);
     classOf[byte] = sample.length - 1;
     // Of the bytes of a class, a letter or digit stands for it: an answer's end is written with them.
-    if (/[a-z0-9]/i.test(String.fromCharCode(byte)) && !/[a-z0-9]/i.test(String.fromCharCode(sample.at(-1)!)))
-      sample[sample.length - 1] = byte;
+    if (isAlphanumeric(byte) && !isAlphanumeric(sample.at(-1)!)) sample[sample.length - 1] = byte;
   }
   return { classOf, sample };
 }

@@ -13,7 +13,7 @@ import {
   text,
 } from './expression.ts';
 import { anyObject, anyString, colon, comma, literal, plain } from './json.ts';
-import { matchesText } from './matcher.ts';
+import { createTextMatcher } from './matcher.ts';
 import { refusal, type Schema, type SchemaObject, type SchemaReader, unenforced } from './schema-keywords.ts';
 
 /** Characters of a property's name where others than the named may stand. */
@@ -55,14 +55,14 @@ export function objectOf(schema: SchemaObject, at: string, reader: SchemaReader)
     return anyObject;
 
   const nameExpression = propertyNames === true ? undefined : nameOf(propertyNames, at, reader);
-  const allowed = nameExpression && compileAutomaton(nameExpression);
+  const allowed = nameExpression && createTextMatcher(compileAutomaton(nameExpression));
   const list = names.flatMap((name): Property[] => {
     const isNamed = Object.hasOwn(properties, name);
     const value = reader.inner(
       isNamed ? properties[name] : (additionalProperties ?? true),
       isNamed ? `${at}.properties.${name}` : `${at}.additionalProperties`,
     );
-    const fits = !allowed || matchesText(allowed, JSON.stringify(name));
+    const fits = !allowed || allowed(JSON.stringify(name));
     const member = sequence(literal(name), colon, fits ? value : nothing);
     return [{ name, member, required: required.includes(name) }];
   });
@@ -125,11 +125,11 @@ function nameOf(schema: Schema, at: string, reader: SchemaReader): Expression {
 /** The names, where none that is named is among them: a name that stands twice would have two rulings. */
 function distinct(
   expression: Expression,
-  automaton: ReturnType<typeof compileAutomaton>,
+  allowed: (text: string) => boolean,
   names: readonly string[],
   at: string,
 ): Expression {
-  const named = names.find((name) => matchesText(automaton, JSON.stringify(name)));
+  const named = names.find((name) => allowed(JSON.stringify(name)));
   if (named !== undefined)
     throw unenforced(
       `${at}.propertyNames`,

@@ -6,7 +6,6 @@ import {
   choice,
   complementOf,
   type Expression,
-  intersectionOf,
   repeat,
   sequence,
   unionOf,
@@ -194,10 +193,10 @@ export function parseRegex(
   }
 
   function property(sign: string): readonly CodeRange[] {
-    const name = /^\{[\w=]{1,60}\}/.exec(signs.slice(at, at + 62).join(''))?.[0];
-    if (!name) throw unenforced('this use of \\p');
-    at += name.length;
-    return propertyRanges(`\\${sign}${name}`);
+    const [whole, name] = /^\{([\w=]{1,60})\}/.exec(signs.slice(at, at + 62).join('')) ?? [''];
+    if (name === undefined || !known.has(name)) throw unenforced(`\\${sign}${whole}`);
+    at += whole.length;
+    return sign === 'p' ? charactersOf(name) : complementOf(charactersOf(name));
   }
 }
 
@@ -217,32 +216,35 @@ const single = (sign: string): CodeRange[] => [[sign.codePointAt(0)!, sign.codeP
 const isSingle = (ranges: readonly CodeRange[]): boolean =>
   ranges.length === 1 && ranges[0][0] === ranges[0][1];
 
-/** Properties that have been looked up: going through all characters takes a while. */
-const properties = new Map<string, readonly CodeRange[]>();
+/** Unicode's properties that are looked up: going through all characters takes a while, and is done once for each. */
+const categories =
+  'L Lu Ll Lt Lm Lo M Mn Mc Me N Nd Nl No P Pc Pd Ps Pe Pi Pf Po S Sm Sc Sk So Z Zs Zl Zp C Cc Cf';
+const others =
+  'Letter Uppercase_Letter Lowercase_Letter Number Punctuation Symbol Alphabetic Uppercase Lowercase';
+const scripts = 'Latin Greek Cyrillic Han Hiragana Katakana Hangul Arabic Hebrew Thai Devanagari';
+const known = new Set([
+  ...`${categories} ${others} White_Space Emoji`.split(' '),
+  ...scripts.split(' ').flatMap((name) => [`Script=${name}`, `sc=${name}`]),
+]);
+const lookedUp = new Map<string, CodeRange[]>();
 
 /** The characters with a Unicode property. */
-function propertyRanges(name: string): readonly CodeRange[] {
-  const before = properties.get(name);
+function charactersOf(property: string): CodeRange[] {
+  const before = lookedUp.get(property);
   if (before) return before;
-  let has: RegExp;
-  try {
-    has = new RegExp(name, 'u');
-  } catch {
-    throw new InvalidInputError(`The pattern has ${name}, which is no property of Unicode.`);
-  }
   const ranges: CodeRange[] = [];
-  let from = -1;
-  for (let code = 0; code <= 0x110000; code++) {
-    const is = code < 0x110000 && has.test(String.fromCodePoint(code));
-    if (is && from < 0) from = code;
-    if (!is && from >= 0) {
-      ranges.push([from, code - 1]);
-      from = -1;
+  // By the thousand, so that the engine goes through them and we do not.
+  for (let from = 0; from < 0x110000; from += 0x800) {
+    if (from === 0xd800) continue;
+    const signs = String.fromCodePoint(...Array.from({ length: 0x800 }, (_, i) => from + i));
+    for (const [found] of signs.matchAll(new RegExp(`\\p{${property}}+`, 'gu'))) {
+      const first = found.codePointAt(0)!;
+      ranges.push([first, first + [...found].length - 1]);
     }
   }
-  const found = intersectionOf(ranges, anyCharacter);
-  if (properties.size < 16) properties.set(name, found);
-  return found;
+  const union = unionOf(ranges);
+  lookedUp.set(property, union);
+  return union;
 }
 
 const unenforced = (what: string): InvalidInputError =>

@@ -94,7 +94,14 @@ export interface Written {
   steered: boolean;
 }
 
-/** @param ease added to the logits of tokens that end an answer or a text, so that answers do not all go on to the limit */
+/** Logits without sense, one list for all: each step begins in it at another place. */
+const noise = Float32Array.from({ length: 65_536 }, createNoise());
+function createNoise(): () => number {
+  const random = createRandom(1);
+  return () => random() * 8;
+}
+
+/** @param limit tokens at most */
 export function write(constraint: Constraint, seed: number, limit = 120, vocabulary = shipped): Written {
   const { tokenizer, vocabSize, ends } = vocabulary;
   const random = createRandom(seed);
@@ -103,7 +110,8 @@ export function write(constraint: Constraint, seed: number, limit = 120, vocabul
   const decoder = tokenizer.streamDecoder();
   let [text, tokens, ended] = ['', 0, false];
   while (tokens < limit && !ended && !answer.finished) {
-    const logits = Float32Array.from({ length: vocabSize }, () => random() * 8);
+    const from = Math.floor(random() * (noise.length - vocabSize));
+    const logits = noise.slice(from, from + vocabSize);
     const token = sampler.next(logits);
     tokens++;
     ended = ends.has(token);
