@@ -46,3 +46,41 @@ test('the isolate stays under 110 MB, loaded and with every place generating to 
   const peak = samples.reduce((a, b) => (b.total > a.total ? b : a));
   expect(peak.total, JSON.stringify(peak)).toBeLessThan(bound);
 });
+
+test('the isolate stays under 110 MB with six constraints in use at once', async () => {
+  const prompt = Array.from({ length: 300 }, (_, i) => 300 + i);
+  const schemas = Array.from({ length: 6 }, (_, i) => ({
+    type: 'object',
+    properties: {
+      a: { type: 'string', maxLength: 50 + 300 * i },
+      b: { enum: Array.from({ length: 100 * i + 1 }, (_, j) => `value ${i} ${j}`) },
+      c: { type: 'array', items: { type: 'object' } },
+    },
+    required: ['a', 'b', 'c'],
+  }));
+  const answers = schemas.map(async (schema, i) => {
+    const json_schema = { name: 'a', schema };
+    const response = await fetch(new URL('/v1/completions', worker.url), {
+      method: 'POST',
+      body: JSON.stringify({
+        ...{ model: 'Llama-wick-3M', prompt, seed: i, temperature: 2, max_tokens: 80 },
+        response_format: { type: 'json_schema', json_schema },
+      }),
+    });
+    const { choices } = (await response.json()) as { choices: { text: string }[] };
+    expect(Object.keys(JSON.parse(choices[0].text) as object)).toEqual(['a', 'b', 'c']);
+  });
+  let writing = true;
+  const all = Promise.all(answers).finally(() => {
+    writing = false;
+  });
+  const samples: IsolateMemory[] = [];
+  while (writing) {
+    samples.push(await measureIsolate(worker));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  await all;
+  expect(samples.length).toBeGreaterThan(10);
+  const peak = samples.reduce((a, b) => (b.total > a.total ? b : a));
+  expect(peak.total, JSON.stringify(peak)).toBeLessThan(bound);
+});

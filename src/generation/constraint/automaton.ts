@@ -29,7 +29,7 @@ export interface Automaton {
 }
 
 /** States at most: what a constraint may cost in memory, about 200 bytes each. */
-const STATES = 60_000;
+const STATES = 30_000;
 
 /**
  * @throws InvalidInputError if the automaton would be too large, if a rule can begin with itself (left recursion), or if
@@ -174,7 +174,10 @@ export function compileAutomaton(root: Expression): Automaton {
     } else {
       for (let i = min; i < max; i++) {
         const fork = state();
-        add(jumps, fork, next, compile(each, at));
+        add(jumps, fork, next);
+        // A rule is called from the fork itself: there may be thousands of them.
+        if (each.kind === 'rule') add(calls, fork, ruleNumber(each.rule), at);
+        else add(jumps, fork, compile(each, at));
         at = fork;
       }
     }
@@ -245,18 +248,29 @@ type Parts = Pick<Automaton, 'start' | 'bytes' | 'jumps' | 'calls' | 'starts'>;
 
 /** The least bytes from each state to the end of its rule: relaxed along the edges' reverse until nothing changes. */
 function shortestWays({ bytes, jumps, calls, starts }: Parts): Float64Array {
-  const before: number[][] = bytes.map(() => []);
-  for (let state = 0; state < bytes.length; state++) {
-    for (let i = 2; i < bytes[state].length; i += 3) before[bytes[state][i]].push(state);
-    for (const target of jumps[state]) before[target].push(state);
-    for (let i = 0; i < calls[state].length; i += 2) {
-      before[calls[state][i + 1]].push(state);
-      before[starts[calls[state][i]]].push(state);
+  const edges: (visit: (from: number, to: number) => void) => void = (visit) => {
+    for (let state = 0; state < bytes.length; state++) {
+      for (let i = 2; i < bytes[state].length; i += 3) visit(state, bytes[state][i]);
+      for (const target of jumps[state]) visit(state, target);
+      for (let i = 0; i < calls[state].length; i += 2) {
+        visit(state, calls[state][i + 1]);
+        visit(state, starts[calls[state][i]]);
+      }
     }
-  }
+  };
+  // The states before each, one list behind the other: a list for each would be thousands of arrays.
+  const behind = new Int32Array(bytes.length + 1);
+  edges((_, to) => behind[to + 1]++);
+  for (let state = 0; state < bytes.length; state++) behind[state + 1] += behind[state];
+  const sources = new Int32Array(behind[bytes.length]);
+  const filled = behind.slice();
+  edges((from, to) => {
+    sources[filled[to]++] = from;
+  });
+  const before = (state: number) => sources.subarray(behind[state], behind[state + 1]);
   const toEnd = new Float64Array(bytes.length).fill(Infinity);
   toEnd[END] = 0;
-  const waiting = [...before[END]];
+  const waiting = [...before(END)];
   for (let i = 0; i < waiting.length; i++) {
     const state = waiting[i];
     let least = Infinity;
@@ -266,7 +280,7 @@ function shortestWays({ bytes, jumps, calls, starts }: Parts): Float64Array {
       least = Math.min(least, toEnd[starts[calls[state][j]]] + toEnd[calls[state][j + 1]]);
     if (least < toEnd[state]) {
       toEnd[state] = least;
-      for (const each of before[state]) waiting.push(each);
+      for (const each of before(state)) waiting.push(each);
     }
   }
   return toEnd;

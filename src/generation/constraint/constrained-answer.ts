@@ -38,9 +38,9 @@ interface Vocabulary {
 
 /** Constraints of one model that stay compiled, and states of all of them: an isolate's memory is small. */
 const COMPILED = 4;
-const STATES = 80_000;
+const STATES = 40_000;
 /** Bytes of masks that are kept with one of them. */
-const MASKS = 1_500_000;
+const MASKS = 1_000_000;
 
 interface Compiled {
   matcher: Matcher;

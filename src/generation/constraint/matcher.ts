@@ -30,7 +30,7 @@ export interface Matcher {
 const PLACES = 2_000;
 const WORK = 400_000;
 /** Positions that are kept. */
-const KEPT = 1_500;
+const KEPT = 400;
 
 /** The open rules: for each, where it returns to and what was open there. The root has no entries. */
 interface Stack {
@@ -103,7 +103,8 @@ export function createMatcher(automaton: Automaton): Matcher {
 
   /** The position of all places that these lead to without a byte. */
   function positionOf(from: readonly Place[]): Known | null {
-    const seen = new Map<number, Set<number>>();
+    /** Pairs of stack and state, each as one number. */
+    const seen = new Set<number>();
     const places: Place[] = [];
     const called = new Map<number, Map<string, { state: number; below: Stack }>>();
     let [accepting, looked] = [false, 0];
@@ -114,13 +115,9 @@ export function createMatcher(automaton: Automaton): Matcher {
       for (let place = waiting.pop(); place; place = waiting.pop()) {
         const { state, stack } = place;
         if (toEnd[state] === Infinity) continue;
-        let states = seen.get(stack.id);
-        if (!states) {
-          states = new Set();
-          seen.set(stack.id, states);
-        }
-        if (states.has(state)) continue;
-        states.add(state);
+        const pair = stack.id * bytes.length + state;
+        if (seen.has(pair)) continue;
+        seen.add(pair);
         if (++work > WORK || ++looked > 10 * PLACES) throw tooAmbiguous();
         if (state === END) {
           // The empty text of a rule that has just been called is followed where it is called.
