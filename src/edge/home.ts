@@ -28,6 +28,7 @@ export function home(c: Context, model: string, draws: boolean): Response {
   const lines = curlLines(new URL(c.req.url).origin, model, draws);
   c.header('vary', 'accept');
   if (!c.req.header('accept')?.includes('text/html')) return c.text(`${lines.join('\n')}\n`);
-  const link = draws ? '<p><a href="/draw">Draw an image</a></p>' : '';
+  const drawing = draws ? '<a href="/draw">Draw an image</a> · ' : '';
+  const link = `<p>${drawing}<a href="/docs">All routes, with examples</a></p>`;
   return showPage(c, page, { curl: escapeHtml(lines.join('\n')), link });
 }

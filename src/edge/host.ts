@@ -61,9 +61,13 @@ export async function bundleWorker(signal?: AbortSignal): Promise<WorkerBundle> 
       throw new Error(`wrangler could not bundle the Worker: ${(stderr || stdout).trim()}`);
     });
     const names = (await readdir(folder)).filter((name) => extname(name) in moduleTypes);
-    names.sort((a, b) => Number(b.endsWith('.js')) - Number(a.endsWith('.js')));
+    names.sort((a, b) => Number(b === 'worker.js') - Number(a === 'worker.js'));
     const modules = names.map(async (path): Promise<WorkerModule> => {
-      const type = moduleTypes[extname(path) as keyof typeof moduleTypes];
+      // The Worker's code is all in one file: any other script is one that it hands to browsers.
+      const type =
+        extname(path) === '.js' && path !== 'worker.js'
+          ? 'Data'
+          : moduleTypes[extname(path) as keyof typeof moduleTypes];
       const contents = await readFile(join(folder, path));
       return {
         type,

@@ -7,6 +7,10 @@ declare module '*.onnx' {
   const bytes: ArrayBuffer;
   export default bytes;
 }
+declare module '*.min.js' {
+  const bytes: ArrayBuffer;
+  export default bytes;
+}
 declare module '*.html' {
   const text: string;
   export default text;

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { errorAnswer } from '../../api/answers.ts';
 import { errorCodes } from '../../api/error-codes.ts';
 import type { Content, Media, Route } from '../route.ts';
+import { samples } from './samples.ts';
 
 type JsonSchema = Record<string, unknown>;
 
@@ -18,14 +19,19 @@ export interface OpenApi {
 /**
  * Describes routes.
  * @param origin where they are
+ * @param model whose name stands in the examples
  * @throws Error if two different schemas bear one name
  */
-export function describeRoutes(routes: readonly Route[], origin: string): OpenApi {
+export function describeRoutes(routes: readonly Route[], origin: string, model: string): OpenApi {
   const paths: OpenApi['paths'] = {};
   for (const route of routes) {
     const path = openPath(route.path);
     paths[path] ??= {};
-    paths[path][route.method] = operation(route);
+    const examples = samples[`${route.method.toUpperCase()} ${route.path}`]?.map(({ source, ...sample }) => ({
+      ...sample,
+      source: source.replaceAll('ORIGIN', origin).replaceAll('MODEL', model),
+    }));
+    paths[path][route.method] = { ...operation(route), ...(examples && { 'x-codeSamples': examples }) };
   }
   return {
     openapi: '3.1.1',
