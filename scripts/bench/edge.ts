@@ -2,15 +2,12 @@
  * The Worker on a real workerd: the memory of its isolate, the time from a cold start to the first token, and tokens
  * a second, beside the same model and the same loop on onnxruntime-node with one thread, measured in turns.
  */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import * as ort from 'onnxruntime-node';
 import { bundleWorker, type RunningWorker, runWorker } from '../../src/edge/host.ts';
 import { type IsolateMemory, measureIsolate, workerdResidentBytes } from '../../src/edge/isolate-memory.ts';
 import { generate } from '../../src/generation/generate.ts';
-import { createTextModel, type TextModel } from '../../src/generation/model.ts';
+import { loadModelFolder } from '../../src/service/model-folder.ts';
 import type { BenchResult } from '../bench.ts';
 
 const id = 'Llama-wick-3M';
@@ -50,7 +47,7 @@ export async function run({ args }: { args: string[] }): Promise<BenchResult> {
   await ask(worker, { ...parameters, max_tokens: 1 });
   const loaded = await measureIsolate(worker);
   const residentLoaded = await workerdResidentBytes();
-  const node = await nodeModel();
+  const node = await loadModelFolder(folder, { threads: 1 });
   const rates: { edge: number; node: number }[] = [];
   for (let round = 0; round <= rounds; round++) {
     const edge = (await ask(worker, parameters)).tokensPerSecond;
@@ -135,21 +132,4 @@ async function peakOf(worker: RunningWorker, answers: Promise<unknown>[]): Promi
   }
   await all;
   return peak;
-}
-
-async function nodeModel(): Promise<TextModel> {
-  const json = async (name: string) => JSON.parse(await readFile(join(folder, name), 'utf8')) as object;
-  const session = await ort.InferenceSession.create(join(folder, 'onnx/model.onnx'), {
-    intraOpNumThreads: 1,
-    interOpNumThreads: 1,
-  });
-  return createTextModel({
-    id,
-    config: await json('config.json'),
-    generationConfig: await json('generation_config.json'),
-    tokenizer: await json('tokenizer.json'),
-    tokenizerConfig: await json('tokenizer_config.json'),
-    session,
-    Tensor: ort.Tensor,
-  });
 }

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { errorSchema } from './errors.ts';
 import { usageSchema } from './events.ts';
+import { requestTrace, timings, tokenTrace } from './trace.ts';
 
 const count = z.number().int().min(0);
 const seconds = count.describe('Unix seconds.');
@@ -14,10 +15,19 @@ const head = {
   created: seconds,
   model: z.string(),
   wick: z
-    .object({ placement: placement.optional(), fallback: z.boolean().optional() })
+    .object({
+      placement: placement.optional(),
+      fallback: z.boolean().optional(),
+      timings: timings.optional().describe('Milliseconds, measured where the work was done.'),
+      trace: requestTrace.optional(),
+    })
     .optional()
-    .describe("wick's own: who answered, where that was not who was asked."),
+    .describe("wick's own: who answered, where that was not who was asked; how long it took; its trace."),
 };
+const choiceWick = z
+  .object({ trace: z.array(tokenTrace) })
+  .optional()
+  .describe('With `trace`: how each token came about.');
 const finishReason = z.enum(['stop', 'length']);
 const usage = usageSchema.describe('In tokens.');
 
@@ -42,6 +52,7 @@ const completionChoice = z.object({
   text: z.string(),
   logprobs: completionLogprobs.nullable(),
   finish_reason: finishReason,
+  wick: choiceWick,
 });
 export const completionAnswer = z.object({
   ...head,
@@ -81,6 +92,7 @@ export const chatCompletionAnswer = z.object({
       }),
       logprobs: chatLogprobs.nullable(),
       finish_reason: chatFinishReason,
+      wick: choiceWick,
     }),
   ),
   usage,
@@ -99,6 +111,7 @@ export const chatCompletionChunk = z.object({
       }),
       logprobs: chatLogprobs.nullable(),
       finish_reason: chatFinishReason.nullable(),
+      wick: choiceWick,
     }),
   ),
   usage: usage.nullish(),
@@ -123,6 +136,9 @@ export const modelAnswer = z.object({
   owned_by: z.string(),
   wick: z.object({
     placements: z.array(placement).describe('Where it can be asked.'),
+    revisions: z
+      .object({ edge: z.string().optional(), service: z.string().optional() })
+      .describe('Of its files, at each place: the same files are the same revision.'),
     kind: z.literal('image').optional().describe('Of a model that draws.'),
     size: z.array(count).length(2).optional().describe('The width and height at which it draws.'),
   }),

@@ -7,6 +7,7 @@ import { errorSchema } from './errors.ts';
 import { chatMessages } from './messages.ts';
 import { generationParameters, wellFormed } from './parameters.ts';
 import { toolParameters } from './tools.ts';
+import { requestTrace, timings, tokenTrace, traceOptions } from './trace.ts';
 
 const suffix = wellFormed(1_000_000);
 export const generationInput = z.union([
@@ -24,6 +25,7 @@ export const generateRequest = z.strictObject({
   model: z.string().min(1).max(200),
   input: generationInput,
   parameters: generationParameters.partial(),
+  trace: traceOptions.optional(),
 });
 /** The body of the service's `POST /v1/generate`. */
 export type GenerateRequest = z.infer<typeof generateRequest>;
@@ -49,7 +51,13 @@ export type TokenLogprob = z.infer<typeof tokenLogprob>;
 const index = z.number().int().min(0);
 
 const generationEvents = [
-  z.object({ type: z.literal('start'), prompt_tokens: z.number().int() }),
+  z.object({
+    type: z.literal('start'),
+    prompt_tokens: z.number().int(),
+    timings: timings.pick({ queue: true, tokenize: true }).optional(),
+  }),
+  /** How tokens of a choice came about, before the event that has them. */
+  z.object({ type: z.literal('trace'), index, tokens: z.array(tokenTrace) }),
   z.object({
     type: z.literal('delta'),
     index,
@@ -68,7 +76,12 @@ const generationEvents = [
     logprobs: z.array(tokenLogprob).optional(),
   }),
   z.object({ type: z.literal('end'), index, finish_reason: z.enum(['stop', 'length', 'tool_calls']) }),
-  z.object({ type: z.literal('done'), usage: usageSchema }),
+  z.object({
+    type: z.literal('done'),
+    usage: usageSchema,
+    timings: timings.optional(),
+    trace: requestTrace.optional(),
+  }),
 ] as const;
 const generationEvent = z.discriminatedUnion('type', generationEvents);
 /**
@@ -77,22 +90,26 @@ const generationEvent = z.discriminatedUnion('type', generationEvents);
  */
 export type GenerationEvent = z.infer<typeof generationEvent>;
 
+/** Sent now and then while there is nothing else: its place in the line, 1 being next, or 0 while it runs. */
+export const waitingEvent = z.object({ type: z.literal('waiting'), place: index });
+
 const serviceEvent = z.discriminatedUnion('type', [
   ...generationEvents,
+  waitingEvent,
   z.object({
     type: z.literal('error'),
     status: z.number().int(),
     error: errorSchema,
   }),
 ]);
-/** An event on the wire: of a generation, or its failure. */
+/** An event on the wire: of a generation, a sign of life, or its failure. */
 export type ServiceEvent = z.infer<typeof serviceEvent>;
 
 /** An event as its line. */
 export const writeEvent = (event: object): string => `${JSON.stringify(event)}\n`;
 
 /** A line of a text generation that is longer than this is no event of ours. In characters. */
-const LINE_LIMIT = 1_000_000;
+const LINE_LIMIT = 4_000_000;
 
 /** The events of a text generation; see `readEventsOf`. */
 export const readEvents = (body: ReadableStream<Uint8Array>): AsyncGenerator<ServiceEvent> =>

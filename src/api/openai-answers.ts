@@ -3,6 +3,7 @@ import type { GenerationEvent, TokenLogprob, Usage } from './events.ts';
 import type { ToolCall } from './messages.ts';
 import { followText } from './text-offsets.ts';
 import { addToolCall, toolCallDelta } from './tool-call-answers.ts';
+import type { RequestTrace, Timings, TokenTrace } from './trace.ts';
 
 /** Which of the two routes an answer is for. */
 export type Form = 'completion' | 'chat';
@@ -30,11 +31,23 @@ export function answerHead(form: Form, model: string, wick?: AnswerHead['wick'])
 
 type FinishReason = 'stop' | 'length' | 'tool_calls';
 
+type WickPart = Partial<NonNullable<AnswerHead['wick']>> & { timings?: Timings; trace?: RequestTrace };
+
+/** wick's own part of an answer that is whole: who answered, how long it took, and its trace. */
+function wickPart(
+  wick: AnswerHead['wick'],
+  { timings, trace }: { timings?: Timings; trace?: RequestTrace },
+): { wick?: WickPart } {
+  const part = { ...wick, ...(timings && { timings }), ...(trace && { trace }) };
+  return Object.keys(part).length > 0 ? { wick: part } : {};
+}
+
 /** A choice as far as it has come. */
 interface Choice {
   text: string;
   calls: ToolCall[];
   logprobs: TokenLogprob[] | undefined;
+  trace: TokenTrace[] | undefined;
   finish_reason: FinishReason | undefined;
 }
 
@@ -43,13 +56,20 @@ export async function wholeAnswer(
   form: Form,
   head: AnswerHead,
   events: AsyncIterable<GenerationEvent>,
-): Promise<object> {
+): Promise<Record<string, unknown> & { wick?: WickPart }> {
   const choices: Choice[] = [];
   const choiceOf = (index: number) => {
-    choices[index] ??= { text: '', calls: [], logprobs: undefined, finish_reason: undefined };
+    choices[index] ??= {
+      text: '',
+      calls: [],
+      logprobs: undefined,
+      trace: undefined,
+      finish_reason: undefined,
+    };
     return choices[index];
   };
   let usage: Usage | undefined;
+  let own = {};
   for await (const event of events) {
     if (event.type === 'delta' || event.type === 'tool_call') {
       const choice = choiceOf(event.index);
@@ -57,8 +77,15 @@ export async function wholeAnswer(
       else addToolCall(choice.calls, event);
       if (event.logprobs) choice.logprobs = [...(choice.logprobs ?? []), ...event.logprobs];
     }
+    if (event.type === 'trace') {
+      const choice = choiceOf(event.index);
+      choice.trace = [...(choice.trace ?? []), ...event.tokens];
+    }
     if (event.type === 'end') choiceOf(event.index).finish_reason = event.finish_reason;
-    if (event.type === 'done') usage = event.usage;
+    if (event.type === 'done') {
+      usage = event.usage;
+      own = wickPart(head.wick, event);
+    }
   }
   if (!usage || choices.length === 0 || choices.some((choice) => !choice?.finish_reason))
     throw new Error('The generation ended without its last event.');
@@ -67,13 +94,15 @@ export async function wholeAnswer(
     id,
     object: form === 'chat' ? 'chat.completion' : 'text_completion',
     ...rest,
-    choices: choices.map(({ text, calls, logprobs, finish_reason }, index) => ({
+    choices: choices.map(({ text, calls, logprobs, trace, finish_reason }, index) => ({
       index,
       ...(form === 'chat' ? { message: messageOf(text, calls) } : { text }),
       logprobs: logprobsOf(form, logprobs, () => followText()(text, textsOf(logprobs!))),
       finish_reason,
+      ...(trace && { wick: { trace } }),
     })),
     usage,
+    ...own,
   };
 }
 
@@ -102,20 +131,28 @@ export async function* answerChunks(
     id,
     object,
     ...rest,
-    choices: [{ index, ...part, logprobs, finish_reason }],
+    choices: [{ index, ...part, logprobs, finish_reason, ...traced(index) }],
     ...(includeUsage && { usage: null }),
   });
+  /** How the tokens of each choice's next chunk came about. */
+  const traces: (TokenTrace[] | undefined)[] = [];
+  const traced = (index: number) => {
+    const trace = traces[index];
+    traces[index] = undefined;
+    return trace && { wick: { trace } };
+  };
   /** Of each choice, where its tokens begin. */
   const follow: ReturnType<typeof followText>[] = [];
   const roleOf = (index: number) => chunk(index, { delta: { role: 'assistant', content: '' } }, null, null);
   for await (const event of events) {
     // The role stands first in each choice, and once; of the first it tells that the answer has begun.
     if (event.type === 'start' && form === 'chat') yield roleOf(0);
-    if (event.type === 'start' || event.type === 'done') {
-      if (event.type === 'done' && includeUsage)
-        yield { id, object, ...rest, choices: [], usage: event.usage };
-      continue;
+    if (event.type === 'trace') traces[event.index] = [...(traces[event.index] ?? []), ...event.tokens];
+    if (event.type === 'done' && (includeUsage || event.trace)) {
+      const usage = includeUsage && { usage: event.usage };
+      yield { id, object, ...rest, choices: [], ...usage, ...wickPart(head.wick, event) };
     }
+    if (event.type === 'start' || event.type === 'trace' || event.type === 'done') continue;
     const { index } = event;
     if (follow[index] === undefined) {
       follow[index] = followText();

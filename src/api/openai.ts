@@ -10,6 +10,7 @@ import { chatMessages } from './messages.ts';
 import { inertParameters, unservedParameters } from './openai-parameters.ts';
 import { type generationParameters, looseParameters, wellFormed, whole } from './parameters.ts';
 import { functionParameters, toolParameters, toolUseOf } from './tools.ts';
+import { TRACE_CANDIDATES, type TraceOptions, traceOptions } from './trace.ts';
 
 export type { ErrorObject } from './errors.ts';
 export type Parameters = Partial<z.infer<typeof generationParameters>>;
@@ -30,6 +31,9 @@ const common = {
   /** wick's own: where the model answers, and whether the edge's may stand in for a service that is down. */
   placement: z.enum(['edge', 'service']).optional(),
   fallback: z.boolean().optional(),
+  /** Whether it is told how each token came about, and of how many candidates. */
+  trace: z.boolean().optional(),
+  trace_candidates: traceOptions.shape.candidates.optional(),
 };
 
 const promptText = wellFormed(1_000_000);
@@ -79,6 +83,8 @@ export interface TextRequest {
   fallback: boolean;
   /** Whether calls are answered in the older form, in which they were asked for. */
   functionCall?: boolean;
+  /** Where a trace is asked for. */
+  trace?: TraceOptions;
 }
 
 /**
@@ -134,7 +140,7 @@ function withoutNulls(body: unknown): unknown {
 }
 
 const ownNames = [
-  ...['model', 'stream', 'stream_options', 'placement', 'fallback'],
+  ...['model', 'stream', 'stream_options', 'placement', 'fallback', 'trace', 'trace_candidates'],
   ...Object.keys(inertParameters),
   ...Object.keys(constraintFields),
 ];
@@ -159,5 +165,16 @@ function textRequest(request: Common, inputs: GenerationInput[]): TextRequest {
     includeUsage: stream_options?.include_usage ?? false,
     placement,
     fallback: fallback ?? false,
+    trace: traceOf(request, inputs.length),
   };
+}
+
+/** What is traced, and undefined where nothing is. */
+function traceOf({ trace, trace_candidates }: Common, prompts: number): TraceOptions | undefined {
+  if (!trace) {
+    if (trace_candidates === undefined) return undefined;
+    throw new BadRequest('`trace_candidates` needs `trace` to be true.', { param: 'trace_candidates' });
+  }
+  if (prompts > 1) throw new BadRequest('`trace` is for one prompt at a time.', { param: 'trace' });
+  return { candidates: trace_candidates ?? TRACE_CANDIDATES };
 }

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { errorSchema } from './errors.ts';
-import { readEventsOf } from './events.ts';
+import { readEventsOf, waitingEvent } from './events.ts';
 import { chatMessages } from './messages.ts';
 import { wellFormed, whole } from './parameters.ts';
 import { toolParameters } from './tools.ts';
@@ -69,6 +69,7 @@ export type TaskEvent = z.infer<typeof taskEvent>;
 
 const taskServiceEvent = z.discriminatedUnion('type', [
   ...taskEvents,
+  waitingEvent,
   z.object({ type: z.literal('error'), status: z.number().int(), error: errorSchema }),
 ]);
 

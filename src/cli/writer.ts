@@ -10,6 +10,7 @@ export type WritingEvent =
   | { type: 'delta'; index: number; text: string; logprobs?: object[] }
   /** Of answers to requests with tools, which the command line does not make. */
   | { type: 'tool_call'; index: number }
+  | { type: 'trace'; index: number; tokens: object[] }
   | { type: 'end'; index: number; finish_reason: string }
   | { type: 'done'; usage?: object };
 

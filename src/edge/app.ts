@@ -15,6 +15,7 @@ export const app = new Hono<EdgeEnv>();
 app.use(requestId());
 app.use(async (c, next) => {
   const start = Date.now();
+  c.set('came', start);
   await next();
   c.header('x-content-type-options', 'nosniff');
   console.log(

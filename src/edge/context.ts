@@ -17,6 +17,8 @@ export interface Bindings {
   WICK_RESPONSE_LIFE?: string;
   /** Seconds without a sign of life after which a job that was being drawn has failed. */
   WICK_JOB_PATIENCE?: string;
+  /** Seconds for which a reader may take nothing of an answer before it is given up: 20 where nothing is said. */
+  WICK_READER_PATIENCE?: string;
   /** Images handed over by their address, and what jobs begin from. */
   IMAGES: R2Bucket;
   /** Deletes a group of images when its time is over. */
@@ -32,6 +34,8 @@ export interface EdgeEnv {
   Bindings: Bindings;
   Variables: {
     requestId: string;
+    /** When the request came, by `Date.now()`. */
+    came: number;
     /** Whether the route is one for people, who are told of a failure in a sentence alone. */
     forPeople?: boolean;
   };
@@ -41,7 +45,8 @@ export type EdgeContext = Context<EdgeEnv>;
 
 /** The service behind this Worker, or undefined if there is none. */
 export function serviceAccess(c: EdgeContext): ServiceAccess | undefined {
-  return serviceAccessOf(c.env);
+  const access = serviceAccessOf(c.env);
+  return access && { ...access, requestId: c.get('requestId') };
 }
 
 /** The service behind a Worker with this environment, or undefined if there is none. */

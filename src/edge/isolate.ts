@@ -1,13 +1,14 @@
 /** Generation inside the isolate: models loaded when first asked for, a few answers at a time. */
 import type { GenerationEvent, GenerationInput } from '../api/events.ts';
 import type { TaskEvent, TextTask } from '../api/tasks.ts';
+import type { TraceOptions } from '../api/trace.ts';
 import { generate } from '../generation/generate.ts';
 import { createTextModel, type TextModel } from '../generation/model.ts';
 import type { GenerationParameters } from '../generation/parameters.ts';
 import { runTask } from '../generation/tasks.ts';
 import { Failure } from './failure.ts';
-import type { EdgeModel } from './models.ts';
-import { createSession, Tensor } from './onnxruntime.ts';
+import { type EdgeModel, revisionOf } from './models.ts';
+import { createSession, runtime, Tensor } from './onnxruntime.ts';
 import { createSlots } from './slots.ts';
 
 /** Each answer holds a cache of keys and values: four, and what they leave behind, fit in an isolate beside a model. */
@@ -31,8 +32,13 @@ export const generateInIsolate = (
   input: GenerationInput,
   parameters: Partial<GenerationParameters>,
   signal: AbortSignal,
+  trace?: TraceOptions,
 ): AsyncGenerator<GenerationEvent> =>
-  doInIsolate(model, (loaded) => generate(loaded, input, parameters, signal), signal);
+  doInIsolate(
+    model,
+    (loaded, queue) => generate(loaded, input, parameters, signal, { queue, place: 'edge', trace }),
+    signal,
+  );
 
 /** Does a task in this isolate; see `doInIsolate`. */
 export const runTaskInIsolate = (
@@ -45,13 +51,15 @@ export const runTaskInIsolate = (
 /**
  * Does something with a model in this isolate. Ends, and gives its place to the next in line, within a step of the
  * signal's abort.
+ * @param work gets the milliseconds for which it stood in line, too
  * @throws Failure 503 when all places are taken and the line is full
  */
 async function* doInIsolate<Event>(
   model: EdgeModel,
-  work: (model: TextModel) => AsyncGenerator<Event>,
+  work: (model: TextModel, queue: number) => AsyncGenerator<Event>,
   signal: AbortSignal,
 ): AsyncGenerator<Event> {
+  const asked = performance.now();
   const slot = await slots.take(signal);
   if (!slot) {
     throw new Failure('overloaded', 'The edge is busy with other answers. Try again in a moment.', {
@@ -59,7 +67,8 @@ async function* doInIsolate<Event>(
     });
   }
   try {
-    for await (const event of work(await load(model))) {
+    const queue = performance.now() - asked;
+    for await (const event of work(await load(model), queue)) {
       slot.renew();
       yield event;
     }
@@ -71,9 +80,17 @@ async function* doInIsolate<Event>(
 function load(model: EdgeModel): Promise<TextModel> {
   let loading = loaded.get(model);
   if (!loading) {
-    loading = createSession(model.graph).then((session) => createTextModel({ ...model, session, Tensor }));
+    loading = create(model);
     loading.catch(() => loaded.delete(model));
     loaded.set(model, loading);
   }
   return loading;
+}
+
+async function create(model: EdgeModel): Promise<TextModel> {
+  // The graph is given up when it is loaded, so that its hash comes first.
+  const revision = await revisionOf(model);
+  const session = await createSession(model.graph);
+  const execution = { runtime, provider: 'wasm', threads: 1 };
+  return createTextModel({ ...model, session, Tensor, revision, execution });
 }

@@ -4,6 +4,7 @@ import generationConfig from '../../models/Llama-wick-3M/generation_config.json'
 import graph from '../../models/Llama-wick-3M/onnx/model.onnx';
 import tokenizer from '../../models/Llama-wick-3M/tokenizer.json' with { type: 'json' };
 import tokenizerConfig from '../../models/Llama-wick-3M/tokenizer_config.json' with { type: 'json' };
+import { modelRevision, sha256 } from '../generation/revision.ts';
 
 export interface EdgeModel {
   id: string;
@@ -29,3 +30,14 @@ export const edgeModels: readonly EdgeModel[] = [
     graph,
   },
 ];
+
+const revisions = new Map<EdgeModel, string>();
+
+/** A model's revision, worked out when first asked for. */
+export async function revisionOf(model: EdgeModel): Promise<string> {
+  const known = revisions.get(model);
+  if (known) return known;
+  const revision = await modelRevision({ ...model, graph: [await sha256(model.graph)] });
+  revisions.set(model, revision);
+  return revision;
+}

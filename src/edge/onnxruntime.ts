@@ -10,6 +10,8 @@ import wasmModule from 'onnxruntime-web/ort-wasm-simd-threaded.wasm';
 import * as ort from 'onnxruntime-web/wasm';
 
 export const { Tensor } = ort;
+/** Its name and version. */
+export const runtime = `onnxruntime-web ${ort.env.versions.web}`;
 
 const standIn = new Uint8Array(8);
 let memory: WebAssembly.Memory | undefined;

@@ -3,12 +3,15 @@ import type { GenerationEvent, Usage } from '../api/events.ts';
 import { parseChatCompletionRequest, parseCompletionRequest, type TextRequest } from '../api/openai.ts';
 import { answerChunks, answerHead, type Form, wholeAnswer } from '../api/openai-answers.ts';
 import { asFunctionCall } from '../api/tool-call-answers.ts';
+import type { RequestTrace, Timings } from '../api/trace.ts';
 import { readJson } from './body.ts';
 import { watchCaller } from './caller.ts';
 import { type EdgeContext, serviceAccess } from './context.ts';
 import { toFailure } from './failure.ts';
+import { unlessLate } from './late.ts';
+import { withPings } from './pings.ts';
 import { answer } from './placement.ts';
-import { inOnePiece, markAnswer, serverSentEvent, streamed } from './responses.ts';
+import { inOnePiece, markBegun, serverSentEvent, serverTiming, streamed } from './responses.ts';
 
 export const completions = async (c: EdgeContext): Promise<Response> =>
   complete(c, 'completion', parseCompletionRequest(await readJson(c.req.raw)));
@@ -16,20 +19,52 @@ export const completions = async (c: EdgeContext): Promise<Response> =>
 export const chatCompletions = async (c: EdgeContext): Promise<Response> =>
   complete(c, 'chat', parseChatCompletionRequest(await readJson(c.req.raw)));
 
+/**
+ * Milliseconds for which an answer may wait to begin, in line or for its prompt to be read, before its status is sent:
+ * until then a failure has a status of its own.
+ */
+const patience = 3_000;
+
+/** All durations: in line as it was measured there, the others from the request's coming to here. */
+const wholeTiming = (c: EdgeContext, timings?: Timings): Record<string, string> =>
+  timings
+    ? serverTiming({
+        queue: timings.queue,
+        first_token: timings.first_token,
+        total: Date.now() - c.get('came'),
+      })
+    : {};
+
 async function complete(c: EdgeContext, form: Form, request: TextRequest): Promise<Response> {
   const caller = watchCaller(c);
   try {
     const { inputs, ...wish } = request;
     const ask = (place: number) => answer({ ...wish, input: inputs[place] }, serviceAccess(c), caller.signal);
-    const first = await ask(0);
-    const { model, placement, fallback } = first;
-    const events = joined(first.events, inputs.length, request.parameters.n ?? 1, ask);
-    markAnswer(c, placement, fallback);
-    const head = answerHead(form, model, fallback ? { placement, fallback } : undefined);
+    const first = ask(0);
+    const begun = await unlessLate(first, patience);
+    if (begun) markBegun(c, begun);
+    const began = async () => {
+      const { model, placement, fallback, events } = await first;
+      const head = answerHead(form, model, fallback ? { placement, fallback } : undefined);
+      return { head, events: joined(events, inputs.length, request.parameters.n ?? 1, ask) };
+    };
     const inForm = request.functionCall ? asFunctionCall : (answer: object) => answer;
-    if (!request.stream) return await inOnePiece(c, caller, wholeAnswer(form, head, events).then(inForm));
-    const chunks = inTheForm(answerChunks(form, head, events, request.includeUsage), inForm);
-    return streamed(c, caller, sentEvents(chunks, c.get('requestId')), 'text/event-stream; charset=utf-8');
+    if (!request.stream) {
+      let timings: Timings | undefined;
+      const whole = async () => {
+        const { head, events } = await began();
+        const answer = await wholeAnswer(form, head, events);
+        timings = answer.wick?.timings;
+        return inForm(answer);
+      };
+      return await inOnePiece(c, caller, whole(), () => wholeTiming(c, timings));
+    }
+    async function* chunks(): AsyncGenerator<object> {
+      const { head, events } = await began();
+      for await (const chunk of answerChunks(form, head, events, request.includeUsage)) yield inForm(chunk);
+    }
+    const events = withPings(sentEvents(chunks(), c.get('requestId')));
+    return streamed(c, caller, events, 'text/event-stream; charset=utf-8');
   } catch (thrown) {
     caller.finished();
     throw thrown;
@@ -48,6 +83,9 @@ async function* joined(
   ask: (place: number) => Promise<{ events: AsyncGenerator<GenerationEvent> }>,
 ): AsyncGenerator<GenerationEvent> {
   const usage: Usage = { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 };
+  /** Of the first, but for the time in all. */
+  let timings: Timings | undefined;
+  let trace: RequestTrace | undefined;
   for (let place = 0; place < prompts; place++) {
     const events = place === 0 ? first : (await ask(place)).events;
     for await (const event of events) {
@@ -55,17 +93,15 @@ async function* joined(
         if (place === 0) yield event;
       } else if (event.type === 'done') {
         for (const name of Object.keys(usage) as (keyof Usage)[]) usage[name] += event.usage[name];
+        trace ??= event.trace;
+        timings =
+          timings && event.timings
+            ? { ...timings, total: timings.total + event.timings.total }
+            : event.timings;
       } else yield { ...event, index: place * choices + event.index };
     }
   }
-  yield { type: 'done', usage };
-}
-
-async function* inTheForm(
-  chunks: AsyncGenerator<object>,
-  form: (chunk: object) => object,
-): AsyncGenerator<object> {
-  for await (const chunk of chunks) yield form(chunk);
+  yield { type: 'done', usage, timings, trace };
 }
 
 /** Chunks as server-sent events. One that ends in a failure ends with its error object, and without `[DONE]`. */

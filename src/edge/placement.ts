@@ -1,9 +1,10 @@
 /** Who answers: a model in this isolate, or one of the service's. */
 import type { GenerationEvent, GenerationInput } from '../api/events.ts';
 import type { Parameters } from '../api/openai.ts';
+import type { Timings, TraceOptions } from '../api/trace.ts';
 import { Failure } from './failure.ts';
 import { generateInIsolate } from './isolate.ts';
-import { type EdgeModel, edgeModels } from './models.ts';
+import { type EdgeModel, edgeModels, revisionOf } from './models.ts';
 import { generateOnService, type ServiceAccess, ServiceDown, serviceModels } from './service.ts';
 
 /** Where a model answers. */
@@ -23,6 +24,7 @@ export interface Place {
 export interface Wish extends Place {
   input: GenerationInput;
   parameters: Parameters;
+  trace?: TraceOptions;
 }
 
 /** How something is done in either place. */
@@ -38,6 +40,8 @@ export interface Answer<Event = GenerationEvent> {
   placement: Placement;
   /** Whether it stands in for the service. */
   fallback: boolean;
+  /** How long it took to begin, where that is told. */
+  timings?: Pick<Timings, 'queue' | 'tokenize'>;
   /** From the first event on. */
   events: AsyncGenerator<Event>;
 }
@@ -50,6 +54,8 @@ export interface Model {
   owned_by: string;
   wick: {
     placements: Placement[];
+    /** Of the graph and its files, at each place where they are known. */
+    revisions: Partial<Record<Placement, string>>;
     /** Where it is another than text. */
     kind?: 'image';
     /** Of a model that draws: its own width and height. */
@@ -60,16 +66,22 @@ export interface Model {
 /** All models, those of the edge first. While the service is down its own are not among them. */
 export async function listModels(access: ServiceAccess | undefined, signal: AbortSignal): Promise<Model[]> {
   const models = new Map<string, Model>();
-  for (const { id, created } of edgeModels) {
-    models.set(id, { id, object: 'model', created, owned_by: 'wick', wick: { placements: ['edge'] } });
+  for (const model of edgeModels) {
+    const { id, created } = model;
+    const wick = { placements: ['edge' as const], revisions: { edge: await revisionOf(model) } };
+    models.set(id, { id, object: 'model', created, owned_by: 'wick', wick });
   }
   const others = access ? await serviceModels(access, signal).catch(whenDown([])) : [];
-  for (const { id, created, owned_by, kind, size } of others) {
+  for (const { id, created, owned_by, kind, size, version } of others) {
+    const revisions = version === undefined ? {} : { service: version };
     const model = models.get(id);
-    if (model) model.wick.placements.push('service');
-    else {
+    if (model) {
+      model.wick.placements.push('service');
+      Object.assign(model.wick.revisions, revisions);
+    } else {
       const draws = kind === 'image' && { kind, ...(size && { size }) };
-      models.set(id, { id, object: 'model', created, owned_by, wick: { placements: ['service'], ...draws } });
+      const wick = { placements: ['service' as const], revisions, ...draws };
+      models.set(id, { id, object: 'model', created, owned_by, wick });
     }
   }
   return [...models.values()];
@@ -80,9 +92,13 @@ export const answer = (wish: Wish, access: ServiceAccess | undefined, signal: Ab
   beginWhere(
     wish,
     {
-      atEdge: (model) => generateInIsolate(model, wish.input, wish.parameters, signal),
+      atEdge: (model) => generateInIsolate(model, wish.input, wish.parameters, signal, wish.trace),
       onService: (access, model) =>
-        generateOnService(access, { model, input: wish.input, parameters: wish.parameters }, signal),
+        generateOnService(
+          access,
+          { model, input: wish.input, parameters: wish.parameters, trace: wish.trace },
+          signal,
+        ),
     },
     access,
     signal,
@@ -92,7 +108,7 @@ export const answer = (wish: Wish, access: ServiceAccess | undefined, signal: Ab
  * Begins something with a text model where it belongs.
  * @throws Failure with the status and sentence for the caller
  */
-export async function beginWhere<Event>(
+export async function beginWhere<Event extends { type: string }>(
   place: Place,
   doers: Doers<Event>,
   access: ServiceAccess | undefined,
@@ -125,19 +141,29 @@ export async function beginWhere<Event>(
   }
 }
 
-/** Waits for the first event, so that a refusal is one by its status and not in the middle of a stream. */
-async function begun<Event>(answer: Answer<Event>): Promise<Answer<Event>> {
-  const first = await answer.events.next();
+/**
+ * Waits for the event behind `start`, which of an answer is its first piece of text: a refusal is one by its status then
+ * and not in the middle of a stream, and how long the beginning took is known.
+ */
+async function begun<Event extends { type: string }>(answer: Answer<Event>): Promise<Answer<Event>> {
+  const early: Event[] = [];
+  let next = await answer.events.next();
+  for (; !next.done && next.value.type === 'start'; next = await answer.events.next()) early.push(next.value);
+  if (!next.done) early.push(next.value);
   async function* whole(): AsyncGenerator<Event> {
-    if (first.done) return;
     try {
-      yield first.value;
+      yield* early;
       yield* answer.events;
     } finally {
       await answer.events.return(undefined);
     }
   }
-  return { ...answer, events: whole() };
+  const [start] = early;
+  return {
+    ...answer,
+    events: whole(),
+    timings: (start as { timings?: Answer['timings'] } | undefined)?.timings,
+  };
 }
 
 /** Why a wished-for model cannot answer where it was wished to. */

@@ -8,10 +8,15 @@
 import type { Caller } from './caller.ts';
 import type { EdgeContext } from './context.ts';
 import { toFailure } from './failure.ts';
-import type { Placement } from './placement.ts';
+import { unlessLate } from './late.ts';
+import type { Answer, Placement } from './placement.ts';
 
-/** `identity`, because a proxy that compresses would keep small pieces back. */
-const streamHeaders = { 'content-encoding': 'identity', 'cache-control': 'no-store' };
+/** For proxies, which would keep small pieces back to compress, buffer or cache them. */
+const streamHeaders = {
+  'content-encoding': 'identity',
+  'cache-control': 'no-cache, no-store, no-transform',
+  'x-accel-buffering': 'no',
+};
 
 /** What an answer is streamed in: text, or bytes of UTF-8. */
 export type Part = string | Uint8Array;
@@ -33,23 +38,35 @@ export function streamed(
   // A pipe that is written to, and not a stream that is pulled from: when the caller leaves, the runtime drops what
   // pulls without a word, and a write fails.
   const { readable, writable } = new IdentityTransformStream();
-  c.executionCtx.waitUntil(pump(parts, writable, caller));
+  c.executionCtx.waitUntil(pump(parts, writable, caller, readerPatience(c)));
   return c.body(readable, 200, { ...streamHeaders, 'content-type': contentType });
 }
 
+/** Milliseconds for which a reader may take nothing: 20 seconds unless the environment says another number. */
+const readerPatience = (c: EdgeContext): number => 1000 * (Number(c.env.WICK_READER_PATIENCE) || 20);
+
+/** Writes no faster than is read. A reader who takes nothing for longer than `patience` counts as one who has left. */
 async function pump(
   parts: AsyncGenerator<Part>,
   writable: WritableStream<Uint8Array>,
   caller: Caller,
+  patience: number,
 ): Promise<void> {
   const encoder = new TextEncoder();
   const writer = writable.getWriter();
+  const write = async (part: Part): Promise<true> => {
+    await writer.write(typeof part === 'string' ? encoder.encode(part) : part);
+    return true;
+  };
   try {
-    for await (const part of parts)
-      await writer.write(typeof part === 'string' ? encoder.encode(part) : part);
+    for (let part = await parts.next(); !part.done; part = await parts.next()) {
+      if (!(await unlessLate(write(part.value), patience))) throw new Error('The reader stays away.');
+    }
     await writer.close();
   } catch (error) {
+    // First this: what makes the parts ends by it, and may be in the middle of one.
     caller.left();
+    await parts.return(undefined).catch(() => {});
     await writer.abort(error).catch(() => {});
   } finally {
     caller.finished();
@@ -57,28 +74,36 @@ async function pump(
 }
 
 /** JSON in one piece; see `whenWhole`. */
-export const inOnePiece = (c: EdgeContext, caller: Caller, value: Promise<unknown>): Promise<Response> =>
+export const inOnePiece = (
+  c: EdgeContext,
+  caller: Caller,
+  value: Promise<unknown>,
+  headers?: () => Record<string, string>,
+): Promise<Response> =>
   whenWhole(
     c,
     caller,
     value.then((whole) => [`${JSON.stringify(whole)}\n`]),
+    headers,
   );
 
 /**
  * JSON that is sent when all of it is known. A failure within the first moments is thrown, for a status of its own;
  * after them the status is sent, and the error object stands in the answer's place.
  * @param json its text in pieces, one where it is small
+ * @param headers what can be said in headers once all is known, where it is early enough for that
  */
 export async function whenWhole(
   c: EdgeContext,
   caller: Caller,
   json: Promise<Iterable<string>>,
+  headers: () => Record<string, string> = () => ({}),
 ): Promise<Response> {
   json.catch(() => {});
   const early = await within(json, caller);
   if (Array.isArray(early)) {
     caller.finished();
-    return c.body(early.join(''), 200, { 'content-type': 'application/json' });
+    return c.body(early.join(''), 200, { 'content-type': 'application/json', ...headers() });
   }
   async function* parts(): AsyncGenerator<string> {
     try {
@@ -96,17 +121,11 @@ export async function whenWhole(
 
 /** The promise's value, or undefined if it takes longer than a moment. */
 async function within<T>(promise: Promise<T>, caller: Caller): Promise<T | undefined> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, holding, undefined);
-  });
   try {
-    return await Promise.race([promise, late]);
+    return await unlessLate(promise, holding);
   } catch (error) {
     caller.finished();
     throw error;
-  } finally {
-    clearTimeout(timer);
   }
 }
 
@@ -114,6 +133,23 @@ async function within<T>(promise: Promise<T>, caller: Caller): Promise<T | undef
 export function markAnswer(c: EdgeContext, placement: Placement, fallback: boolean): void {
   c.header('x-wick-placement', placement);
   if (fallback) c.header('x-wick-fallback', 'true');
+}
+
+/** A header that tells durations in milliseconds by their names (https://www.w3.org/TR/server-timing/). */
+export const serverTiming = (durations: Record<string, number>): { 'server-timing': string } => ({
+  'server-timing': Object.entries(durations)
+    .map(([name, duration]) => `${name};dur=${Math.round(duration * 1000) / 1000}`)
+    .join(', '),
+});
+
+/** Says in the headers who answers, and as far as that is known how long it takes. */
+export function markBegun(c: EdgeContext, { placement, fallback, timings }: Answer): void {
+  markAnswer(c, placement, fallback);
+  const first = { first_token: Date.now() - c.get('came') };
+  c.header(
+    'server-timing',
+    serverTiming({ ...(timings && { queue: timings.queue }), ...first })['server-timing'],
+  );
 }
 
 /** One server-sent event that carries JSON. */

@@ -9,6 +9,8 @@ export interface ServiceAccess {
   /** Where the service listens, e.g. `http://localhost:8788`. */
   url: string;
   secret: string;
+  /** The id of the request that it is asked for, for the service's log. */
+  requestId?: string;
 }
 
 export interface ServiceModel {
@@ -89,6 +91,9 @@ export const runTaskOnService = (
 ): AsyncGenerator<TaskEvent> =>
   eventsOnService(access, '/v1/tasks', request, readTaskEvents, patience.event, signal);
 
+/** What is told of it here: all but its failure and its signs of life. */
+type Told<Event> = Exclude<Event, { type: 'error' } | { type: 'waiting' }>;
+
 type ServiceFailure = { type: 'error'; status: number } & ErrorObject;
 
 /**
@@ -105,7 +110,7 @@ export async function* eventsOnService<Event extends { type: string }>(
   read: (body: ReadableStream<Uint8Array>) => AsyncGenerator<Event>,
   silence: number,
   signal: AbortSignal,
-): AsyncGenerator<Exclude<Event, { type: 'error' }>> {
+): AsyncGenerator<Told<Event>> {
   const leaving = new AbortController();
   const either = AbortSignal.any([signal, leaving.signal]);
   try {
@@ -116,7 +121,7 @@ export async function* eventsOnService<Event extends { type: string }>(
       const { done, value: event } = await inTime(events.next(), silence);
       if (done) return;
       if (isFailure(event)) throw failureOf(event.status, event.error);
-      yield event as Exclude<Event, { type: 'error' }>;
+      if (event.type !== 'waiting') yield event as Told<Event>;
     }
   } catch (thrown) {
     if (thrown instanceof Failure) throw thrown;
@@ -145,7 +150,11 @@ async function ask(
   const send = () =>
     fetch(new URL(path, access.url), {
       method,
-      headers: { ...signature, ...(body && { 'content-type': 'application/json' }) },
+      headers: {
+        ...signature,
+        ...(body && { 'content-type': 'application/json' }),
+        ...(access.requestId && { 'x-request-id': access.requestId }),
+      },
       body: body || undefined,
       signal: AbortSignal.any([signal, slow.signal]),
     });

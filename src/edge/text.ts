@@ -6,8 +6,9 @@ import { type Asked, askedInAddress, readAsked } from './asked.ts';
 import { watchCaller } from './caller.ts';
 import { type EdgeContext, serviceAccess } from './context.ts';
 import { toFailure } from './failure.ts';
+import { withPings } from './pings.ts';
 import { answer } from './placement.ts';
-import { inOnePiece, markAnswer, serverSentEvent, streamed } from './responses.ts';
+import { inOnePiece, markBegun, serverSentEvent, streamed } from './responses.ts';
 
 const what = 'the text to go on from';
 
@@ -25,13 +26,14 @@ async function writeOn(c: EdgeContext, { prompt, texts, values }: Asked): Promis
   const caller = watchCaller(c);
   try {
     const wish = { ...options, input: { text: prompt } };
-    const { model, placement, fallback, events } = await answer(wish, serviceAccess(c), caller.signal);
-    markAnswer(c, placement, fallback);
+    const begun = await answer(wish, serviceAccess(c), caller.signal);
+    const { model, events } = begun;
+    markBegun(c, begun);
     const form = namedType(c.req.header('accept'), ['text/plain', ...otherForms]);
     if (form === 'application/json') return await inOnePiece(c, caller, whole(model, events));
     const id = c.get('requestId');
     return form === 'text/event-stream'
-      ? streamed(c, caller, sentEvents(events, id), 'text/event-stream; charset=utf-8')
+      ? streamed(c, caller, withPings(sentEvents(events, id)), 'text/event-stream; charset=utf-8')
       : streamed(c, caller, plainText(events, id), 'text/plain; charset=utf-8');
   } catch (thrown) {
     caller.finished();

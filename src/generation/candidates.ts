@@ -83,7 +83,8 @@ export function keepTypical(candidates: Candidates, p: number): void {
   const surprises = surprisesOf(candidates, largest, total);
   const entropy = surprises.reduce((sum, surprise) => sum + Math.exp(-surprise) * surprise, 0);
   const order = [...surprises.keys()].sort(
-    (i, j) => Math.abs(surprises[i] - entropy) - Math.abs(surprises[j] - entropy) || byRank(candidates)(i, j),
+    (i, j) =>
+      Math.abs(surprises[i] - entropy) - Math.abs(surprises[j] - entropy) || likelier(candidates)(i, j),
   );
   let [sum, count] = [0, 0];
   while (count < order.length && sum < p) sum += Math.exp(-surprises[order[count++]]);
@@ -98,7 +99,7 @@ export function excludeTopChoices(candidates: Candidates, threshold: number): vo
   const [largest, total] = partition(candidates);
   const surprises = surprisesOf(candidates, largest, total);
   const least = -Math.log(threshold);
-  const top = [...surprises.keys()].filter((i) => surprises[i] <= least).sort(byRank(candidates));
+  const top = [...surprises.keys()].filter((i) => surprises[i] <= least).sort(likelier(candidates));
   if (top.length < 2) return;
   const excluded = new Set(top.slice(0, -1));
   keepPlaces(
@@ -112,7 +113,7 @@ export function keepUnsurprising(candidates: Candidates, bits: number): void {
   const [largest, total] = partition(candidates);
   const surprises = surprisesOf(candidates, largest, total);
   const kept = [...surprises.keys()].filter((i) => surprises[i] <= bits * Math.LN2);
-  keepPlaces(candidates, kept.length > 0 ? kept : [[...surprises.keys()].sort(byRank(candidates))[0]]);
+  keepPlaces(candidates, kept.length > 0 ? kept : [[...surprises.keys()].sort(likelier(candidates))[0]]);
 }
 
 /** The entropy of the candidates in nats, and the most that so many could have. */
@@ -148,9 +149,9 @@ export function draw({ ids, logits, count }: Candidates, random: number): number
 const surprisesOf = ({ logits, count }: Candidates, largest: number, total: number): number[] =>
   Array.from(logits.subarray(0, count), (logit) => largest + Math.log(total) - logit);
 
-/** The likelier first, among equals the lower id. */
-const byRank =
-  ({ ids, logits }: Candidates) =>
+/** Orders the places of candidates: the likelier first, among equals the lower id. */
+export const likelier =
+  ({ ids, logits }: Readonly<Candidates>) =>
   (i: number, j: number): number =>
     logits[j] - logits[i] || ids[i] - ids[j];
 
@@ -166,7 +167,7 @@ function keepPlaces(candidates: Candidates, places: readonly number[]): void {
 }
 
 /** The largest logit, and the sum of exp(logit - largest). */
-function partition({ logits, count }: Candidates): [number, number] {
+export function partition({ logits, count }: Candidates): [number, number] {
   let largest = -Infinity;
   for (let i = 0; i < count; i++) if (logits[i] > largest) largest = logits[i];
   let total = 0;

@@ -4,7 +4,7 @@ import { createDecodingState, type DecodingState } from './kv-cache.ts';
 import { type TokenLogprob, tokenLogprob } from './logprobs.ts';
 import type { TextModel } from './model.ts';
 import type { GenerationParameters } from './parameters.ts';
-import { createSampler } from './sampler.ts';
+import { createSampler, type Observe } from './sampler.ts';
 import { createStopMatcher } from './stop.ts';
 
 export type FinishReason = 'stop' | 'length';
@@ -24,6 +24,16 @@ export interface Ending {
   mean_logprob: number;
 }
 
+/** Who watches how an answer comes about. Times are in milliseconds. */
+export interface Watch {
+  /** The prompt has been read. */
+  prefilled(milliseconds: number): void;
+  /** Sees every step of the sampler. */
+  observe?: Observe;
+  /** A token was taken of what was observed last, so long after the one before. */
+  taken?(token: number, milliseconds: number): void;
+}
+
 /** Tokens of an echoed prompt whose logits are held, and told of, at once. */
 const ECHOED = 32;
 
@@ -33,6 +43,7 @@ const ECHOED = 32;
  * @param prompt at least one token, fewer than the model's context
  * @param scored whether the tokens' probabilities are computed though they are not told
  * @param marks a text: special tokens with their names in it are shown
+ * @param watch gets to see how the answer comes about
  */
 export async function* writeChoice(
   model: TextModel,
@@ -41,6 +52,7 @@ export async function* writeChoice(
   signal: AbortSignal | undefined,
   scored = false,
   marks = '',
+  watch?: Watch,
 ): AsyncGenerator<Piece, Ending> {
   const { tokenizer, endTokens } = model;
   const { top_logprobs, max_tokens, stop, stop_token_ids } = parameters;
@@ -54,21 +66,33 @@ export async function* writeChoice(
     encode: (text: string) => tokenizer.encode(text),
     decode: (ids: readonly number[]) => tokenizer.decode(ids),
   };
-  const sampler = createSampler(parameters, prompt, vocabulary, undefined, constraint);
+  const sampler = createSampler(parameters, prompt, vocabulary, watch?.observe, constraint);
   const decoder = tokenizer.streamDecoder(marks);
   const matcher = createStopMatcher(stop);
   const state = createDecodingState(model);
   let [written, sum] = [0, 0];
   let finish: FinishReason = 'length';
   let unsent: Piece = emptyPiece(top_logprobs);
+  let stopped = false;
   try {
+    let since = performance.now();
     let logits = yield* begin(state);
+    // In a Worker the clock stands still while it computes, and moves on between two turns.
+    await macrotask();
+    signal?.throwIfAborted();
+    watch?.prefilled(performance.now() - since);
     while (written < limit) {
       signal?.throwIfAborted();
       const told = top_logprobs !== null || scored;
       const raw = told ? logits!.slice() : undefined;
       const token = sampler.next(logits!);
       written++;
+      if (watch?.taken) {
+        if (written > 1) await macrotask();
+        const now = performance.now();
+        watch.taken(token, now - since);
+        since = now;
+      }
       const likelihood = raw && tokenLogprob(tokenizer, token, raw, top_logprobs ?? 0);
       sum += likelihood?.logprob ?? 0;
       if (ends.has(token)) {
@@ -77,12 +101,13 @@ export async function* writeChoice(
       }
       unsent.tokens.push(token);
       if (likelihood) unsent.logprobs?.push(likelihood);
-      const { text, stopped } = matcher.push(decoder.push(token));
-      if (text) {
-        yield { ...unsent, text };
+      const certain = matcher.push(decoder.push(token));
+      if (certain.text) {
+        yield { ...unsent, text: certain.text };
         unsent = emptyPiece(top_logprobs);
       }
-      if (stopped) {
+      if (certain.stopped) {
+        stopped = true;
         finish = 'stop';
         break;
       }
@@ -95,14 +120,19 @@ export async function* writeChoice(
       signal?.throwIfAborted();
       logits = await state.step([token]);
     }
-    if (unsent.tokens.length > 0) {
+    // What the decoder and the matcher still hold; behind a stop string nothing belongs to the answer.
+    if (!stopped) {
       const tail = matcher.push(decoder.end());
       const rest = tail.stopped ? { text: '', stopped: true } : matcher.end();
       if (tail.stopped || rest.stopped) finish = 'stop';
       const text = tail.text + rest.text;
       if (text) yield { ...unsent, text };
     }
-    return { finish_reason: finish, completion_tokens: written, mean_logprob: sum / Math.max(1, written) };
+    return {
+      finish_reason: finish,
+      completion_tokens: written,
+      mean_logprob: sum / Math.max(1, written),
+    };
   } finally {
     state.close();
   }

@@ -19,6 +19,9 @@ export interface TokenLogprob extends TokenLikelihood {
 
 const utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
+/** What a token stands for by itself; a part of a character is U+FFFD. */
+export const tokenText = (tokenizer: TextTokenizer, id: number): string => utf8.decode(tokenizer.bytesOf(id));
+
 /** @param logits `[vocab]` at the token's place; undefined where nothing stands before it */
 export function tokenLogprob(
   tokenizer: TextTokenizer,

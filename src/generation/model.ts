@@ -16,6 +16,18 @@ export interface TextModel {
   session: InferenceSession;
   Tensor: TensorConstructor;
   cache: CacheSpec[];
+  /** Tells this graph with these files from all others; see `modelRevision`. */
+  revision: string;
+  execution: Execution;
+}
+
+/** What a model runs on. */
+export interface Execution {
+  /** `onnxruntime-node 1.30.0` */
+  runtime: string;
+  /** `cpu` */
+  provider: string;
+  threads: number;
 }
 
 /** One tensor that a step hands to the next. */
@@ -41,6 +53,8 @@ export interface TextModelFiles {
   tokenizerConfig: object;
   session: InferenceSession;
   Tensor: TensorConstructor;
+  revision: string;
+  execution: Execution;
 }
 
 interface ConfigFile {
@@ -70,6 +84,8 @@ export function createTextModel({
   tokenizerConfig,
   session,
   Tensor,
+  revision,
+  execution,
 }: TextModelFiles): TextModel {
   const config = json as ConfigFile;
   const contextLength = config.max_position_embeddings ?? config.n_positions;
@@ -96,6 +112,8 @@ export function createTextModel({
     session,
     Tensor,
     cache: cacheSpecs(id, session, config),
+    revision,
+    execution,
   };
 }
 

@@ -31,3 +31,9 @@ export function createRandom(seed: number | null): () => number {
   };
   return () => (next32() * 2 ** 21 + (next32() >>> 11)) / 2 ** 53;
 }
+
+/** A seed from the system: 48 random bits, so that seeds counted up from it are whole numbers, too. */
+export function drawSeed(): number {
+  const [high, low] = crypto.getRandomValues(new Uint32Array(2));
+  return (high >>> 16) * 2 ** 32 + low;
+}

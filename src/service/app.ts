@@ -1,6 +1,7 @@
 /** The service's routes: signed requests from the edge, events back. */
 import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
+import { requestId } from 'hono/request-id';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { drawRequest, IMAGE_BYTES_LIMIT } from '../api/draw.ts';
 import { BadRequest, Failure, parse } from '../api/errors.ts';
@@ -26,6 +27,8 @@ export interface LogEntry {
   path: string;
   status: number;
   ms: number;
+  /** The request's id, which the edge has given it. */
+  id: string;
   model?: string;
   tokens?: number;
   images?: number;
@@ -42,8 +45,9 @@ export function createService({
   imageModels = new Map(),
   draining,
   log,
-}: ServiceOptions): Hono {
-  const app = new Hono();
+}: ServiceOptions): Hono<{ Variables: { requestId: string } }> {
+  const app = new Hono<{ Variables: { requestId: string } }>();
+  app.use(requestId());
   const started = Date.now();
 
   app.get('/health', (c) => {
@@ -81,7 +85,7 @@ export function createService({
   app.get('/v1/models', (c) => {
     const created = Math.floor(started / 1000);
     const entry = (id: string) => ({ id, object: 'model', created, owned_by: 'wick' });
-    const texts = [...models.keys()].map((id) => ({ ...entry(id), kind: 'text' }));
+    const texts = [...models].map(([id, { version }]) => ({ ...entry(id), kind: 'text', version }));
     const images = [...imageModels].map(([id, host], index) => {
       const { width, height } = host.info() ?? {};
       const { version } = host;
@@ -109,7 +113,7 @@ export function createService({
       (event) => {
         if (event.type === 'delta') tokens += event.tokens.length;
       },
-      logAtEnd('/v1/generate', request.model, () => ({ tokens })),
+      logAtEnd(c.get('requestId'), '/v1/generate', request.model, () => ({ tokens })),
     );
   });
 
@@ -118,7 +122,7 @@ export function createService({
     const { model, task } = parse(taskRequest, readJson(await c.req.text()));
     const host = models.get(model);
     if (!host) throw noModel(model, [...models.keys()], imageModels.has(model) && 'draws images');
-    const over = logAtEnd('/v1/tasks', model, () => ({}));
+    const over = logAtEnd(c.get('requestId'), '/v1/tasks', model, () => ({}));
     return answer(admitted(host.admit({ task })), () => {}, over);
   });
 
@@ -135,7 +139,7 @@ export function createService({
       (event) => {
         if (event.type === 'image') images++;
       },
-      logAtEnd('/v1/draw', request.model, () => ({ images })),
+      logAtEnd(c.get('requestId'), '/v1/draw', request.model, () => ({ images })),
     );
   });
 
@@ -147,6 +151,7 @@ export function createService({
   }
 
   function logAtEnd(
+    id: string,
     path: string,
     model: string,
     counts: () => Pick<LogEntry, 'tokens' | 'images'>,
@@ -157,6 +162,7 @@ export function createService({
         method: 'POST',
         path,
         status: 200,
+        id,
         model,
         ms: Math.round(performance.now() - began),
         ...counts(),
@@ -173,7 +179,7 @@ export function createService({
         ? thrown
         : new Failure('internal_error', 'Something went wrong in the service.');
     if (retryAfter) c.header('retry-after', String(retryAfter));
-    log({ method: c.req.method, path: c.req.path.slice(0, 100), ms: 0, status });
+    log({ method: c.req.method, path: c.req.path.slice(0, 100), ms: 0, status, id: c.get('requestId') });
     return c.json(body, status as ContentfulStatusCode);
   });
   return app;

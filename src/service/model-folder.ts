@@ -1,8 +1,12 @@
 /** Text models from folders on disk, run by onnxruntime-node. */
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { basename, join, resolve } from 'node:path';
+import { createHash } from 'node:crypto';
+import { createReadStream, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { basename, dirname, join, resolve } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { withHiddenStates } from '../generation/embedding-graph.ts';
 import { createTextModel, type TextModel } from '../generation/model.ts';
+import { modelRevision } from '../generation/revision.ts';
 import { loadRuntime, openSession, type RuntimeOptions } from './runtime.ts';
 
 export { type Provider, providers } from './runtime.ts';
@@ -40,8 +44,30 @@ export async function loadModelFolder(
   const ort = await loadRuntime();
   const changed =
     embeddings && statSync(graph).size <= CHANGED_BYTES ? withHiddenStates(readFileSync(graph)) : undefined;
-  const session = await openSession(ort, graph, { provider, threads }, changed);
-  return createTextModel({ ...files, session, Tensor: ort.Tensor });
+  const [session, hashes] = await Promise.all([
+    openSession(ort, graph, { provider, threads }, changed),
+    Promise.all(graphFiles(graph).map(hashFile)),
+  ]);
+  const revision = await modelRevision({ ...files, graph: hashes });
+  const execution = {
+    runtime: `onnxruntime-node ${ort.env.versions.node}`,
+    provider,
+    threads: threads || availableParallelism(),
+  };
+  return createTextModel({ ...files, session, Tensor: ort.Tensor, revision, execution });
+}
+
+/** The .onnx file, then those that it keeps weights in (`model.onnx_data`). */
+function graphFiles(graph: string): string[] {
+  const weights = readdirSync(dirname(graph)).filter((name) => name.startsWith(`${basename(graph)}_data`));
+  return [graph, ...weights.sort().map((name) => join(dirname(graph), name))];
+}
+
+/** SHA-256 of a file of any size, in hexadecimal. */
+async function hashFile(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), hash);
+  return hash.digest('hex');
 }
 
 /** The model folders in a folder: those with a config.json and an onnx folder. */

@@ -2,13 +2,22 @@
 import { Worker } from 'node:worker_threads';
 import { Failure } from '../api/errors.ts';
 import { endThread } from './end-thread.ts';
-import type { FromWorker, ToWorker, Work, WorkEvent, WorkerStart } from './worker-messages.ts';
+import {
+  EVENTS_TOLD,
+  type FromWorker,
+  type ToWorker,
+  type Work,
+  type WorkEvent,
+  type WorkerStart,
+} from './worker-messages.ts';
 
 export interface HostOptions extends Omit<WorkerStart, 'folder'> {
   /** Generations that run in turns. */
   maxConcurrent: number;
   /** Requests that wait for one of them to end. */
   maxQueue: number;
+  /** Milliseconds for which a reader may take nothing of what is there before its generation is given up. */
+  readerPatience?: number;
   onNote?: (note: string) => void;
 }
 
@@ -18,6 +27,8 @@ export type EventStream = AsyncGenerator<WorkEvent, void>;
 export interface ModelHost {
   /** Resolves when the model answers. Rejects if it cannot be loaded. */
   ready: Promise<void>;
+  /** Tells the model from all others, once it is loaded. */
+  readonly version: string | undefined;
   load(): { running: number; queued: number };
   /** Admits a request, or says in how many seconds to come again. */
   admit(work: Work): EventStream | { retryAfter: number };
@@ -29,16 +40,22 @@ interface Job {
   work: Work;
   /** Events that the reader has not taken yet. */
   events: WorkEvent[];
+  /** Those it has taken and the thread was not told of. */
+  untold: number;
+  /** Since when the reader could have taken something, and has not. */
+  waiting?: number;
   wake?: () => void;
   state: 'queued' | 'running' | 'over';
+  came: number;
   began: number;
 }
 
-/** Events that may wait for a slow reader before its generation is given up: memory is bounded by it. */
-const BACKLOG = 100_000;
+/** Milliseconds without an event after which the reader is told that it still waits. */
+const SILENCE = 5_000;
 
 export function createModelHost(folder: string, options: HostOptions): ModelHost {
   const { maxConcurrent, maxQueue, provider, threads, variant, onNote = () => {} } = options;
+  const { readerPatience = 30_000 } = options;
   const workerData: WorkerStart = { folder, provider, threads, variant };
   const jobs = new Map<number, Job>();
   const queue: Job[] = [];
@@ -47,7 +64,9 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
   let worker: Worker;
   const ready = Promise.withResolvers<void>();
   ready.promise.catch(() => {});
+  let version: string | undefined;
   startWorker();
+  const watch = setInterval(giveUpUnread, readerPatience / 4).unref();
 
   function startWorker(): void {
     worker = new Worker(new URL('./model-worker.ts', import.meta.url), {
@@ -56,6 +75,7 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
     worker.on('message', (message: FromWorker) => {
       if (message.type === 'ready') {
         up = true;
+        version = message.revision;
         ready.resolve();
         advance();
       }
@@ -86,10 +106,21 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
   function receive(id: number, event: WorkEvent): void {
     const job = jobs.get(id);
     if (!job || job.state === 'over') return;
-    if (job.events.length < BACKLOG) job.events.push(event);
-    else post({ type: 'cancel', id });
+    job.events.push(event);
+    job.waiting ??= performance.now();
     if (event.type === 'done' || event.type === 'error') settle(id);
     job.wake?.();
+  }
+
+  /** Ends the generations whose readers stay away, so that others have their places. */
+  function giveUpUnread(): void {
+    for (const job of jobs.values()) {
+      if (job.state !== 'running' || performance.now() - (job.waiting ?? Infinity) < readerPatience) continue;
+      const seconds = Math.round(readerPatience / 1000);
+      const sentence = `Nothing of the answer was read for ${seconds} s, and it was given up.`;
+      receive(job.id, new Failure('not_read', sentence).event);
+      post({ type: 'cancel', id: job.id });
+    }
   }
 
   /** A generation is over in the worker: its place goes to the next in line. */
@@ -113,7 +144,7 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
       job.state = 'running';
       job.began = performance.now();
       running++;
-      post({ type: 'work', id: job.id, work: job.work });
+      post({ type: 'work', id: job.id, work: job.work, queue: job.began - job.came });
     }
   }
 
@@ -127,19 +158,35 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
     }
   }
 
+  /** An event goes to the reader: the thread may write another. */
+  function take(job: Job): void {
+    job.waiting = job.events.length > 0 ? performance.now() : undefined;
+    if (++job.untold < EVENTS_TOLD) return;
+    if (job.state === 'running') post({ type: 'taken', id: job.id, count: job.untold });
+    job.untold = 0;
+  }
+
+  const isOver = (job: Job): boolean => job.state === 'over';
+  /** In the line, 1 being next; 0 for one that runs. */
+  const placeOf = (job: Job): number => queue.indexOf(job) + 1;
+
   async function* stream(job: Job): EventStream {
     try {
       for (;;) {
         const event = job.events.shift();
         if (event) {
+          take(job);
           yield event;
           if (event.type === 'done' || event.type === 'error') return;
         } else if (job.state === 'over') return;
         else {
-          await new Promise<void>((resolve) => {
-            job.wake = resolve;
-          });
+          const { promise, resolve } = Promise.withResolvers<void>();
+          job.wake = resolve;
+          const timer = setTimeout(resolve, SILENCE);
+          await promise;
+          clearTimeout(timer);
           job.wake = undefined;
+          if (job.events.length === 0 && !isOver(job)) yield { type: 'waiting', place: placeOf(job) };
         }
       }
     } finally {
@@ -149,6 +196,9 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
 
   return {
     ready: ready.promise,
+    get version() {
+      return version;
+    },
     load: () => ({ running, queued: queue.length }),
     admit(work) {
       if (running >= maxConcurrent && queue.length >= maxQueue) {
@@ -160,7 +210,9 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
         id: nextId++,
         work,
         events: [],
+        untold: 0,
         state: 'queued',
+        came: performance.now(),
         began: performance.now(),
       };
       jobs.set(job.id, job);
@@ -178,6 +230,7 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
     },
     async close() {
       closed = true;
+      clearInterval(watch);
       await endThread(worker);
     },
   };

@@ -10,37 +10,65 @@ import type { TextModel } from '../generation/model.ts';
 import { InvalidInputError } from '../generation/parameters.ts';
 import { runTask } from '../generation/tasks.ts';
 import { loadModelFolder } from './model-folder.ts';
-import type { FromWorker, ToWorker, Work, WorkerStart } from './worker-messages.ts';
+import { EVENTS_AHEAD, type FromWorker, type ToWorker, type WorkerStart } from './worker-messages.ts';
 
 const port = parentPort!;
 const send = (message: FromWorker) => port.postMessage(message);
-const running = new Map<number, AbortController>();
+
+interface Running {
+  abort: AbortController;
+  /** Events that the reader has not taken yet. */
+  ahead: number;
+  /** Goes on when the reader has taken some, or has left. */
+  wake: () => void;
+}
+const running = new Map<number, Running>();
 
 let model: TextModel;
 
 port.on('message', (message: ToWorker) => {
   if (message.type === 'close') process.exit(0);
-  else if (message.type === 'cancel') running.get(message.id)?.abort();
-  else void answer(message.id, message.work);
+  else if (message.type === 'work') void answer(message);
+  else {
+    const job = running.get(message.id);
+    if (!job) return;
+    if (message.type === 'cancel') job.abort.abort();
+    else job.ahead -= message.count;
+    job.wake();
+  }
 });
 try {
   const { folder, ...options } = workerData as WorkerStart;
   model = await loadModelFolder(folder, { ...options, embeddings: true });
-  send({ type: 'ready' });
+  send({ type: 'ready', revision: model.revision });
 } catch (error) {
   send({ type: 'failed', message: (error as Error).message });
   port.unref();
 }
 
-async function answer(id: number, work: Work): Promise<void> {
+async function answer({ id, work, queue }: Extract<ToWorker, { type: 'work' }>): Promise<void> {
   const abort = new AbortController();
-  running.set(id, abort);
+  const job: Running = { abort, ahead: 0, wake: () => {} };
+  running.set(id, job);
   try {
     const events =
       'task' in work
         ? runTask(model, work.task, abort.signal)
-        : generate(model, work.input, work.parameters, abort.signal);
-    for await (const event of events) send({ type: 'event', id, event });
+        : generate(model, work.input, work.parameters, abort.signal, {
+            queue,
+            place: 'service',
+            trace: work.trace,
+          });
+    for await (const event of events) {
+      send({ type: 'event', id, event });
+      job.ahead++;
+      while (job.ahead >= EVENTS_AHEAD) {
+        await new Promise<void>((resolve) => {
+          job.wake = resolve;
+        });
+        abort.signal.throwIfAborted();
+      }
+    }
   } catch (error) {
     send(abort.signal.aborted ? { type: 'cancelled', id } : { type: 'event', id, event: failure(error) });
   } finally {

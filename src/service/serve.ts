@@ -22,6 +22,8 @@ export interface ServeOptions {
   maxQueue: number;
   /** Whose signature drawn images get. */
   credentials?: Credentials;
+  /** Milliseconds; see `HostOptions`. */
+  readerPatience?: number;
   log: (entry: LogEntry) => void;
   note: (text: string) => void;
   /** The module of image models' threads, where it is not to be the service's own. */

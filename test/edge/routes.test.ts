@@ -39,7 +39,7 @@ test('the models are listed, and each has a page', async () => {
     object: 'model',
     created: expect.any(Number),
     owned_by: 'wick',
-    wick: { placements: ['edge'] },
+    wick: { placements: ['edge'], revisions: { edge: expect.stringMatching(/^[0-9a-f]{16}$/) } },
   };
   expect(list).toEqual({ object: 'list', data: [entry] });
   expect(await (await call(`/v1/models/${model}`)).json()).toEqual(entry);
@@ -67,6 +67,7 @@ test('a completion has the shape of OpenAI, and streams the same text', async ()
       },
     ],
     usage: expect.objectContaining({ completion_tokens: expect.any(Number) }),
+    wick: { timings: expect.objectContaining({ total: expect.any(Number) }) },
   });
   const { prompt_tokens, completion_tokens, total_tokens } = whole.usage;
   expect(total_tokens).toBe(prompt_tokens + completion_tokens);

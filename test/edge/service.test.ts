@@ -98,9 +98,13 @@ test('the service answers with the same greedy tokens as the edge, streaming and
   }
   expect(text).toBe(fromEdge.choices[0].text);
   const list = (await (await fetch(new URL('/v1/models', worker.url))).json()) as {
-    data: { wick: object }[];
+    data: { wick: { placements: string[]; revisions: { edge: string; service: string } } }[];
   };
-  expect(list.data[0].wick).toEqual({ placements: ['edge', 'service'] });
+  const { placements, revisions } = list.data[0].wick;
+  expect(placements).toEqual(['edge', 'service']);
+  // The same files are the same revision, in a bundle and in a folder.
+  expect(revisions.edge).toMatch(/^[0-9a-f]{16}$/);
+  expect(revisions.service).toBe(revisions.edge);
   const health = (await (await fetch(new URL('/health', worker.url))).json()) as { service: object };
   expect(health.service).toEqual({ status: 'ok' });
 });

@@ -15,6 +15,7 @@ interface Options {
   variant: string;
   maxConcurrent: number;
   maxQueue: number;
+  readerPatience: number;
   drainTimeout: number;
   c2paCertificate?: string;
   c2paKey?: string;
@@ -45,6 +46,12 @@ export function serveCommand(): Command {
     .option('--variant <name>', 'which graph of a model folder: fp16, quantized, q4, …', '')
     .option('--max-concurrent <n>', 'generations of one model that run in turns', whole(1, 1024), 4)
     .option('--max-queue <n>', 'requests to one model that wait', whole(0, 100_000), 64)
+    .option(
+      '--reader-patience <s>',
+      'seconds for which a reader may take nothing before its answer is given up',
+      whole(1, 86_400),
+      30,
+    )
     .option('--drain-timeout <s>', 'seconds that running answers get after SIGTERM', whole(0, 86_400), 30)
     .addOption(
       new Option(
@@ -63,6 +70,7 @@ export function serveCommand(): Command {
         ...options,
         models: options.models.map(resolveModel),
         credentials: credentialsOf(options),
+        readerPatience: options.readerPatience * 1000,
         secret: process.env.WICK_SECRET ?? '',
         log,
         note,
@@ -98,10 +106,10 @@ function credentialsOf({ c2paCertificate, c2paKey }: Options) {
   return { certificate: read(c2paCertificate), key: read(c2paKey) };
 }
 
-function logLine({ method, path, status, ms, model, tokens, images }: LogEntry): string {
+function logLine({ method, path, status, ms, id, model, tokens, images }: LogEntry): string {
   const rate = tokens && ms > 0 ? `${tokens} tokens, ${((tokens / ms) * 1000).toFixed(0)} tokens/s` : '';
   const drawn = images !== undefined && `${images} ${images === 1 ? 'image' : 'images'}`;
-  return [method, path, status, `${ms} ms`, model, rate, drawn].filter(Boolean).join(' ');
+  return [method, path, status, `${ms} ms`, model, rate, drawn, id].filter(Boolean).join(' ');
 }
 
 const whole = (min: number, max: number) => (value: string) => {

@@ -2,8 +2,8 @@
 import type { Caller } from '../caller.ts';
 import type { EdgeContext } from '../context.ts';
 import { toFailure } from '../failure.ts';
+import { unlessLate } from '../late.ts';
 import { type Part, streamed } from '../responses.ts';
-import { unlessLate } from './late.ts';
 
 /** Milliseconds for which an answer may still become an error status, and between white space after that. */
 const holding = 10_000;

@@ -1,6 +1,7 @@
 /** A drawing on the service: which model draws, and what comes of it. */
 import type { DrawRequest } from '../../api/draw.ts';
 import { Failure } from '../failure.ts';
+import { unlessLate } from '../late.ts';
 import {
   eventsOnService,
   type ServiceAccess,
@@ -8,7 +9,6 @@ import {
   type ServiceModel,
   serviceModels,
 } from '../service.ts';
-import { unlessLate } from './late.ts';
 import { type Piece, readDrawing } from './pieces.ts';
 
 /** What comes of a drawing; a `tick` says that nothing has for a moment. The failure of one is thrown. */
