@@ -8,7 +8,10 @@ const count = z.number().int().min(0);
 const seconds = count.describe('Unix seconds.');
 const placement = z.enum(['edge', 'service']);
 
-export const errorAnswer = z.object({ error: errorSchema });
+export const errorAnswer = z.object({
+  error: errorSchema,
+  request_id: z.string().optional().describe('The x-request-id of the request that failed.'),
+});
 
 const head = {
   id: z.string(),

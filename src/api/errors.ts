@@ -11,6 +11,8 @@ export const errorSchema = z.object({
 });
 export interface ErrorObject {
   error: z.infer<typeof errorSchema>;
+  /** wick's own: the `x-request-id` of the request that failed. */
+  request_id?: string;
 }
 
 /** A failure that another part has named: its status, and a code that need not be one of the table. */

@@ -24,7 +24,7 @@ app.use(async (c, next) => {
 });
 addRoutes(app, routes);
 
-app.notFound((c) => refuse(c, nothingAt(c.req.path)));
+app.notFound((c) => refuse(c, toFailure(nothingAt(c.req.path), c.get('requestId'))));
 app.onError((thrown, c) => refuse(c, toFailure(thrown, c.get('requestId'))));
 
 /** Tells of a failure: in OpenAI's error object, and on the doors for people in a sentence, unless they accept JSON. */

@@ -3,8 +3,14 @@ import { Failure } from '../api/errors.ts';
 
 export { Failure } from '../api/errors.ts';
 
-/** Any thrown value as a Failure. What a caller may not see is logged, with the request's id. */
+/** Any thrown value as a Failure that tells the request's id. What a caller may not see is logged with it. */
 export function toFailure(thrown: unknown, requestId: string): Failure {
+  const failure = failureOf(thrown, requestId);
+  failure.body.request_id = requestId;
+  return failure;
+}
+
+function failureOf(thrown: unknown, requestId: string): Failure {
   if (thrown instanceof Failure) return thrown;
   if (thrown instanceof DOMException && thrown.name === 'AbortError')
     return new Failure('caller_left', 'The caller has left.');

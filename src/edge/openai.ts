@@ -23,7 +23,7 @@ export const chatCompletions = async (c: EdgeContext): Promise<Response> =>
  * Milliseconds for which an answer may wait to begin, in line or for its prompt to be read, before its status is sent:
  * until then a failure has a status of its own.
  */
-const patience = 3_000;
+const patience = 10_000;
 
 /** All durations: in line as it was measured there, the others from the request's coming to here. */
 const wholeTiming = (c: EdgeContext, timings?: Timings): Record<string, string> =>

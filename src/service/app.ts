@@ -180,7 +180,7 @@ export function createService({
         : new Failure('internal_error', 'Something went wrong in the service.');
     if (retryAfter) c.header('retry-after', String(retryAfter));
     log({ method: c.req.method, path: c.req.path.slice(0, 100), ms: 0, status, id: c.get('requestId') });
-    return c.json(body, status as ContentfulStatusCode);
+    return c.json({ ...body, request_id: c.get('requestId') }, status as ContentfulStatusCode);
   });
   return app;
 }

@@ -242,8 +242,9 @@ test.each(refusing)(
 );
 
 test('a caller who leaves is a reader who leaves the service', async () => {
-  let closed = 0;
+  let [began, closed] = [0, 0];
   await startOther((_, response) => {
+    began++;
     begin(response);
     const timer = setInterval(
       () => response.write('{"type":"delta","index":0,"text":" and","tokens":[6]}\n'),
@@ -263,5 +264,7 @@ test('a caller who leaves is a reader who leaves the service', async () => {
     await asked.catch(() => {});
   };
   await Promise.all(Array.from({ length: 20 }, (_, i) => leave(i % 2 === 0)));
-  await until('the end of every generation', () => closed === 20);
+  // Of those that leave before a byte has come, some were never asked for there.
+  expect(began).toBeGreaterThanOrEqual(10);
+  await until('the end of every generation', () => closed === began);
 });
