@@ -109,7 +109,7 @@ export type ServiceEvent = z.infer<typeof serviceEvent>;
 export const writeEvent = (event: object): string => `${JSON.stringify(event)}\n`;
 
 /** A line of a text generation that is longer than this is no event of ours. In characters. */
-const LINE_LIMIT = 4_000_000;
+const LINE_LIMIT = 2_000_000;
 
 /** The events of a text generation; see `readEventsOf`. */
 export const readEvents = (body: ReadableStream<Uint8Array>): AsyncGenerator<ServiceEvent> =>

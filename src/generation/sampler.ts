@@ -101,6 +101,7 @@ export function createSampler(
     next(logits) {
       const drawn = choose(logits);
       const token = constraint ? constraint.settle(drawn) : drawn;
+      if (token !== drawn) observe?.('constraint_end', only(token));
       constraint?.accept(token);
       history.tokens.push(token);
       history.written.push(token);

@@ -48,6 +48,7 @@ describe('generate', () => {
     expect(events[0]).toEqual({
       type: 'start',
       prompt_tokens: done.usage.prompt_tokens,
+      timings: { queue: 0, tokenize: expect.any(Number) },
     });
     expect(events.slice(1, -2).every(({ type }) => type === 'delta')).toBe(true);
     expect(events.at(-2)).toEqual({ type: 'end', index: 0, finish_reason: 'length' });
