@@ -45,6 +45,14 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: 'talk with a model on this machine or a server',
     load: async () => (await import('./commands/chat.ts')).chatCommand(),
   },
+  trace: {
+    summary: 'show how each token of an answer came about',
+    load: async () => (await import('./commands/trace.ts')).traceCommand(),
+  },
+  replay: {
+    summary: 'make an answer again from its trace, and compare',
+    load: async () => (await import('./commands/replay.ts')).replayCommand(),
+  },
   draw: {
     summary: 'draw an image on this machine or a server',
     load: async () => (await import('./commands/draw.ts')).drawCommand(),
