@@ -147,16 +147,19 @@ export async function* answerChunks(
   for await (const event of events) {
     // The role stands first in each choice, and once; of the first it tells that the answer has begun.
     if (event.type === 'start' && form === 'chat') yield roleOf(0);
-    if (event.type === 'trace') traces[event.index] = [...(traces[event.index] ?? []), ...event.tokens];
     if (event.type === 'done' && (includeUsage || event.trace)) {
       const usage = includeUsage && { usage: event.usage };
       yield { id, object, ...rest, choices: [], ...usage, ...wickPart(head.wick, event) };
     }
-    if (event.type === 'start' || event.type === 'trace' || event.type === 'done') continue;
+    if (event.type === 'start' || event.type === 'done') continue;
     const { index } = event;
     if (follow[index] === undefined) {
       follow[index] = followText();
       if (form === 'chat' && index > 0) yield roleOf(index);
+    }
+    if (event.type === 'trace') {
+      traces[index] = [...(traces[index] ?? []), ...event.tokens];
+      continue;
     }
     if (event.type === 'delta') {
       const { logprobs, text } = event;

@@ -23,7 +23,7 @@ export const chatCompletions = async (c: EdgeContext): Promise<Response> =>
  * Milliseconds for which an answer may wait to begin, in line or for its prompt to be read, before its status is sent:
  * until then a failure has a status of its own.
  */
-const patience = 10_000;
+const patience = { stream: 10_000, whole: 30_000 };
 
 /** All durations: in line as it was measured there, the others from the request's coming to here. */
 const wholeTiming = (c: EdgeContext, timings?: Timings): Record<string, string> =>
@@ -41,7 +41,7 @@ async function complete(c: EdgeContext, form: Form, request: TextRequest): Promi
     const { inputs, ...wish } = request;
     const ask = (place: number) => answer({ ...wish, input: inputs[place] }, serviceAccess(c), caller.signal);
     const first = ask(0);
-    const begun = await unlessLate(first, patience);
+    const begun = await unlessLate(first, request.stream ? patience.stream : patience.whole);
     if (begun) markBegun(c, begun);
     const began = async () => {
       const { model, placement, fallback, events } = await first;
