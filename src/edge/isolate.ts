@@ -67,8 +67,8 @@ async function* doInIsolate<Event>(
     });
   }
   try {
-    const queue = performance.now() - asked;
-    for await (const event of work(await load(model), queue)) {
+    const loaded = await load(model);
+    for await (const event of work(loaded, performance.now() - asked)) {
       slot.renew();
       yield event;
     }

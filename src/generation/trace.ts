@@ -42,7 +42,7 @@ export interface TokenTrace {
 
 /** Milliseconds, measured where the work was done. */
 export interface Timings {
-  /** In line, before anything was done. */
+  /** In line, and until the model was loaded. */
   queue: number;
   tokenize: number;
   /** From the tokens of the prompt to the logits behind them, for the first choice. */
