@@ -14,8 +14,8 @@ import { createSlots } from './slots.ts';
 /** Each answer holds a cache of keys and values: four, and what they leave behind, fit in an isolate beside a model. */
 const slots = createSlots({ places: 4, line: 32, life: 30_000 });
 
-/** Tokens that are embedded for one request: some seconds of an isolate's one thread. */
-const embeddedTokens = 65_536;
+/** Of one request: some seconds of an isolate's one thread, and, of characters, a tenth of its memory. */
+const limits = { embeddedTokens: 65_536, characters: 100_000 };
 
 const loaded = new Map<EdgeModel, Promise<TextModel>>();
 
@@ -45,8 +45,7 @@ export const runTaskInIsolate = (
   model: EdgeModel,
   task: TextTask,
   signal: AbortSignal,
-): AsyncGenerator<TaskEvent> =>
-  doInIsolate(model, (loaded) => runTask(loaded, task, signal, embeddedTokens), signal);
+): AsyncGenerator<TaskEvent> => doInIsolate(model, (loaded) => runTask(loaded, task, signal, limits), signal);
 
 /**
  * Does something with a model in this isolate. Ends, and gives its place to the next in line, within a step of the

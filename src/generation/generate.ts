@@ -196,13 +196,24 @@ export function promptTokens(
   input: GenerationInput,
 ): number[] {
   const param = 'messages' in input ? 'messages' : 'prompt';
+  const tooLong = (count: string) =>
+    new InvalidInputError(
+      `The prompt has ${count} tokens; ${id} has room for ${contextLength}, the answer's first included.`,
+      { param, code: 'context_length_exceeded' },
+    );
+  // What is too long by its length alone is not encoded: that would take memory and time without a bound.
+  const encode = (text: string, special: boolean) => {
+    const least = tokenizer.fewestTokens(text);
+    if (least >= contextLength) throw tooLong(`at least ${least}`);
+    return tokenizer.encode(text, { special });
+  };
   // A chat template writes the tokens of the beginning itself.
   const tokens =
     'tokens' in input
       ? input.tokens
       : 'messages' in input
-        ? tokenizer.encode(tokenizer.applyChatTemplate(input.messages, { tools: planTools(input)?.told }))
-        : tokenizer.encode(input.text, { special: true });
+        ? encode(tokenizer.applyChatTemplate(input.messages, { tools: planTools(input)?.told }), false)
+        : encode(input.text, true);
   const foreign = tokens.find((token) => !Number.isInteger(token) || token < 0 || token >= vocabSize);
   if (foreign !== undefined) {
     throw new InvalidInputError(`Token ${foreign} is none of ${id}: its tokens are 0 to ${vocabSize - 1}.`, {
@@ -210,11 +221,6 @@ export function promptTokens(
     });
   }
   if (tokens.length === 0) throw new InvalidInputError('The prompt is empty.', { param });
-  if (tokens.length >= contextLength) {
-    throw new InvalidInputError(
-      `The prompt has ${tokens.length} tokens; ${id} has room for ${contextLength}, the answer's first included.`,
-      { param, code: 'context_length_exceeded' },
-    );
-  }
+  if (tokens.length >= contextLength) throw tooLong(String(tokens.length));
   return tokens;
 }

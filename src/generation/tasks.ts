@@ -25,12 +25,17 @@ export type TaskEvent =
   | { type: 'embedding'; index: number; embedding: string }
   | { type: 'done'; prompt_tokens: number };
 
-/** Tokens of all the inputs that are embedded for one request. */
-const EMBEDDED_TOKENS = 300_000;
+/** What is done for one request at the most. */
+export interface TaskLimits {
+  /** Tokens of all the inputs that are embedded. */
+  embeddedTokens: number;
+  /** Characters of a text that is made into tokens. */
+  characters: number;
+}
+const usualLimits: TaskLimits = { embeddedTokens: 300_000, characters: 1_000_000 };
 
 /**
  * Does a task; the last event is `done`.
- * @param tokenLimit tokens of all the inputs that may be embedded at once
  * @throws InvalidInputError for what the model cannot take
  * @throws the signal's reason when it aborts
  */
@@ -38,7 +43,7 @@ export async function* runTask(
   model: TextModel,
   task: TextTask,
   signal?: AbortSignal,
-  tokenLimit = EMBEDDED_TOKENS,
+  limits: TaskLimits = usualLimits,
 ): AsyncGenerator<TaskEvent> {
   const { tokenizer, contextLength: max_model_len } = model;
   const template = (input: Conversation, addGenerationPrompt: boolean) =>
@@ -48,6 +53,11 @@ export async function* runTask(
     case 'tokenize': {
       const { input, special, add_generation_prompt } = task;
       const text = 'text' in input ? input.text : template(input, add_generation_prompt);
+      if (text.length > limits.characters)
+        throw new InvalidInputError(
+          `The text has ${text.length} characters; ${limits.characters} are made into tokens here at the most.`,
+          { param: 'text' in input ? 'prompt' : 'messages' },
+        );
       const tokens = tokenizer.encode(text, { special });
       prompt_tokens = tokens.length;
       yield {
@@ -67,7 +77,7 @@ export async function* runTask(
       yield { type: 'text', text: template(task.input, task.add_generation_prompt) };
       break;
     case 'embed': {
-      const sequences = embeddedTokens(model, task.inputs, tokenLimit);
+      const sequences = embeddedTokens(model, task.inputs, limits.embeddedTokens);
       prompt_tokens = sequences.reduce((sum, { length }) => sum + length, 0);
       for await (const { index, vector } of embed(model, sequences, task.dimensions, signal))
         yield { type: 'embedding', index, embedding: base64(vector) };
@@ -85,18 +95,17 @@ function embeddedTokens(
   let total = 0;
   return inputs.map((input, index) => {
     const param = inputs.length > 1 ? `input[${index}]` : 'input';
-    const tokens = 'tokens' in input ? input.tokens : tokenizer.encode(input.text, { special: true });
     const refuse = (why: string, code = 'invalid_value') => new InvalidInputError(why, { param, code });
+    const tooLong = (count: string) =>
+      refuse(`${param} has ${count} tokens; ${id} has room for ${contextLength}.`, 'context_length_exceeded');
+    const least = 'text' in input ? tokenizer.fewestTokens(input.text) : 0;
+    if (least > contextLength) throw tooLong(`at least ${least}`);
+    const tokens = 'tokens' in input ? input.tokens : tokenizer.encode(input.text, { special: true });
     const foreign = tokens.find((token) => token >= vocabSize);
     if (foreign !== undefined)
       throw refuse(`Token ${foreign} is none of ${id}: its tokens are 0 to ${vocabSize - 1}.`);
     if (tokens.length === 0) throw refuse(`${param} is empty.`);
-    if (tokens.length > contextLength) {
-      throw refuse(
-        `${param} has ${tokens.length} tokens; ${id} has room for ${contextLength}.`,
-        'context_length_exceeded',
-      );
-    }
+    if (tokens.length > contextLength) throw tooLong(String(tokens.length));
     total += tokens.length;
     if (total > limit)
       throw new InvalidInputError(`The inputs have more than ${limit} tokens, the most at once.`, {

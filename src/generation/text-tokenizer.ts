@@ -12,6 +12,8 @@ export interface TextTokenizer extends TokenSpelling {
   /** Ids of a text; `special` puts the tokens round it that the model expects (`<s>`, say). */
   encode(text: string, options?: { special?: boolean }): number[];
   /** Text of ids; `special` shows marks (`</s>`, say) by their names. */
+  /** So many tokens a text has at the least, told from its length alone: it is not encoded. */
+  fewestTokens(text: string): number;
   decode(ids: readonly number[], options?: { special?: boolean }): string;
   /** A conversation as the model's makers write it, ready for the next answer unless that is declined. */
   applyChatTemplate(messages: readonly ChatMessage[], options?: TemplateOptions): string;
@@ -47,6 +49,7 @@ export function createTextTokenizer(tokenizer: object, config: object): TextToke
           clean_up_tokenization_spaces: false,
         });
   const bytesOf = byteLevel(tokenizer as TokenizerFile) ? byteTable(library) : undefined;
+  const longest = bytesOf ? longestToken(library) : Infinity;
   const template = createChatTemplate(config as ChatTemplateConfig);
   const spelled = spellingOf(tokenizer as TokenizerFile, library, bytesOf);
   return {
@@ -60,6 +63,7 @@ export function createTextTokenizer(tokenizer: object, config: object): TextToke
       }
       return library.encode(text, { add_special_tokens: special }).ids;
     },
+    fewestTokens: (text) => Math.ceil(text.length / longest),
     decode,
     applyChatTemplate: template.render,
     toolCallFormat: template.toolCallFormat,
@@ -79,6 +83,13 @@ export function createTextTokenizer(tokenizer: object, config: object): TextToke
 
 function byteLevel({ decoder }: TokenizerFile): boolean {
   return [decoder, ...(decoder?.decoders ?? [])].some((step) => step?.type === 'ByteLevel');
+}
+
+/** Bytes of the longest token of a byte-level vocabulary, in which each sign stands for one. */
+function longestToken(library: Tokenizer): number {
+  let longest = 1;
+  for (const token of library.get_vocab().keys()) longest = Math.max(longest, token.length);
+  return longest;
 }
 
 /** The bytes of each token of a byte-level vocabulary, worked out when first needed. */

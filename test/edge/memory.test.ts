@@ -47,6 +47,36 @@ test('the isolate stays under 110 MB, loaded and with every place generating to 
   expect(peak.total, JSON.stringify(peak)).toBeLessThan(bound);
 });
 
+test('the isolate stays under 110 MB when texts are far too long, by whatever door', async () => {
+  const text = 'Once upon a time, there was a fox. '.repeat(25_000);
+  const model = 'Llama-wick-3M';
+  const doors: [string, object, number][] = [
+    ['/v1/completions', { model, prompt: text }, 400],
+    ['/v1/chat/completions', { model, messages: [{ role: 'user', content: text }] }, 400],
+    ['/v1/embeddings', { model, input: [text] }, 400],
+    ['/tokenize', { model, prompt: text }, 400],
+    ['/tokenize', { model, prompt: text.slice(0, 100_000) }, 200],
+  ];
+  let asking = true;
+  const answers = (async () => {
+    for (const [path, body, status] of doors) {
+      const response = await fetch(new URL(path, worker.url), { method: 'POST', body: JSON.stringify(body) });
+      const answer = await response.text();
+      expect([path, response.status, answer.slice(0, 300)]).toEqual([path, status, expect.anything()]);
+    }
+  })().finally(() => {
+    asking = false;
+  });
+  const samples: IsolateMemory[] = [];
+  while (asking) {
+    samples.push(await measureIsolate(worker));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  await answers;
+  const peak = samples.reduce((a, b) => (b.total > a.total ? b : a));
+  expect(peak.total, JSON.stringify(peak)).toBeLessThan(bound);
+});
+
 test('the isolate stays under 110 MB with six constraints in use at once', async () => {
   const prompt = Array.from({ length: 300 }, (_, i) => 300 + i);
   const schemas = Array.from({ length: 6 }, (_, i) => ({
