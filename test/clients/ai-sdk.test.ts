@@ -1,8 +1,20 @@
 /** The Vercel AI SDK against the built Worker and the service, by its provider for any server like OpenAI's. */
 import { createOpenAICompatible } from '@ai-sdk/openai-compatible';
-import { APICallError, generateImage, generateText, streamText } from 'ai';
+import {
+  APICallError,
+  cosineSimilarity,
+  embed,
+  embedMany,
+  generateImage,
+  generateObject,
+  generateText,
+  streamObject,
+  streamText,
+  tool,
+} from 'ai';
 import sharp from 'sharp';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { z } from 'zod';
 import { type Started, secret, startWorker, until } from '../edge/worker.ts';
 import { type ServiceProcess, startService } from '../fixtures/service.ts';
 import { tinyImageModel } from '../fixtures/tiny-images.ts';
@@ -91,4 +103,48 @@ test('a stream that is aborted gives its slot back', async () => {
     };
     return health.edge.running === 0;
   });
+});
+
+test('a tool is called and its result taken, whole and streamed', async () => {
+  const given: unknown[] = [];
+  const wish = {
+    ...{ ...asked, model: wick.chatModel(name), maxOutputTokens: 80, toolChoice: 'required' as const },
+    providerOptions: { wick: { parallel_tool_calls: false } },
+    tools: {
+      weather: tool({
+        description: 'What the weather is like.',
+        inputSchema: z.strictObject({ city: z.enum(['Oslo', 'Rome']), days: z.int().min(1).max(9) }),
+        execute: async (input) => {
+          given.push(input);
+          return 'It rains.';
+        },
+      }),
+    },
+  };
+  const { toolCalls, toolResults, finishReason } = await generateText(wish);
+  expect(finishReason).toBe('tool-calls');
+  expect(toolCalls[0]).toMatchObject({ toolName: 'weather', input: given[0] });
+  expect(toolResults[0]).toMatchObject({ output: 'It rains.' });
+  const stream = streamText(wish);
+  await stream.consumeStream();
+  expect((await stream.toolCalls)[0]).toMatchObject({ input: toolCalls[0].input });
+});
+
+test('an object is generated to its schema, whole and streamed', async () => {
+  const schema = z.strictObject({ hero: z.enum(['cat', 'dog']), age: z.int().min(1).max(9) });
+  const wish = { ...asked, model: wick.chatModel(name), maxOutputTokens: 60, schema };
+  const { object } = await generateObject(wish);
+  expect(schema.safeParse(object).success).toBe(true);
+  let last: unknown;
+  for await (const partial of streamObject(wish).partialObjectStream) last = partial;
+  expect(last).toEqual(object);
+});
+
+test('texts are embedded, one and many', async () => {
+  const model = wick.embeddingModel(name);
+  const one = await embed({ model, value: 'A cat sleeps.', maxRetries: 0 });
+  const many = await embedMany({ model, values: ['A cat sleeps.', 'A dog runs.'], maxRetries: 0 });
+  expect(many.embeddings).toHaveLength(2);
+  expect(cosineSimilarity(many.embeddings[0], one.embedding)).toBeCloseTo(1, 4);
+  expect(one.usage.tokens).toBeGreaterThan(0);
 });

@@ -36,6 +36,16 @@ export type CompletionChunk = Wick<Omit<OpenAI.Completion, 'choices' | 'usage'>>
 };
 export type Model = OpenAI.Model & { wick: { placements: ('edge' | 'service')[]; kind?: 'image'; size?: number[] } };
 export type Models = { object: 'list'; data: Model[] };
+export type Embeddings = OpenAI.CreateEmbeddingResponse;
+/**
+ * output_text is what the client adds to a response by itself; that a response says whether it is kept, and has null for
+ * its usage until there is one, OpenAI does and does not describe.
+ */
+export type Respond = Wick<Omit<OpenAI.Responses.Response, 'output_text' | 'usage'>> & {
+  usage: OpenAI.Responses.ResponseUsage | null; store: boolean;
+};
+type Responding<T> = T extends { response: OpenAI.Responses.Response } ? Omit<T, 'response'> & { response: Respond } : T;
+export type RespondEvent = Responding<OpenAI.Responses.ResponseStreamEvent>;
 export type Refusal = { error: OpenAI.ErrorObject };
 /** An image has its seed and any size; what was drawn is told beside tokens. */
 type Drawn = { images: number; steps: number; seconds?: number };
@@ -95,6 +105,16 @@ test('every answer and every chunk is as OpenAI describes it', async () => {
   const completion = { model, prompt: 'Once upon a time', max_tokens: 4 };
   const stream = { stream: true, stream_options: { include_usage: true } };
   const likely = { logprobs: true, top_logprobs: 2, n: 2, seed: 1 };
+  const tools = ['weather', 'time'].map((name) => ({
+    type: 'function',
+    function: { name, parameters: { type: 'object', properties: { city: { enum: ['Oslo', 'Rome'] } } } },
+  }));
+  const calling = { ...chat, tools, tool_choice: 'required', max_tokens: 60, seed: 1 };
+  const schema = { type: 'object', properties: { city: { enum: ['Oslo', 'Rome'] } }, required: ['city'] };
+  const format = { type: 'json_schema', json_schema: { name: 'place', schema } };
+  const held = { ...chat, response_format: format, max_tokens: 40 };
+  const responding = { model, input: 'Write a story about a cat.', max_output_tokens: 16, temperature: 0 };
+  const embedding = { model, input: ['A cat.', 'A dog.'] };
   const image = { prompt: 'a red square', size: '64x64', steps: 2 };
   const json = { method: 'POST', headers: { 'content-type': 'application/json' } };
   const values = await Promise.all([
@@ -103,6 +123,16 @@ test('every answer and every chunk is as OpenAI describes it', async () => {
     answers('choices with logprobs', 'Chat', '/v1/chat/completions', { ...chat, ...likely }),
     answers('a streamed chat', 'ChatChunk', '/v1/chat/completions', { ...chat, stream: true }),
     answers('streamed choices', 'ChatChunk', '/v1/chat/completions', { ...chat, ...likely, ...stream }),
+    answers('a chat that calls tools', 'Chat', '/v1/chat/completions', calling),
+    answers('a streamed chat that calls tools', 'ChatChunk', '/v1/chat/completions', {
+      ...calling,
+      ...stream,
+    }),
+    answers('a chat held to a schema', 'Chat', '/v1/chat/completions', held),
+    answers('a streamed chat held to a schema', 'ChatChunk', '/v1/chat/completions', { ...held, ...stream }),
+    answers('a response', 'Respond', '/v1/responses', responding),
+    answers('a streamed response', 'RespondEvent', '/v1/responses', { ...responding, stream: true }),
+    answers('embeddings', 'Embeddings', '/v1/embeddings', embedding),
     answers('a completion', 'Completion', '/v1/completions', completion),
     answers('completions with logprobs', 'Completion', '/v1/completions', {
       ...{ ...completion, prompt: ['Once', 'The'], n: 2, best_of: 3, logprobs: 2 },

@@ -2,8 +2,10 @@
 import { AIMessage, type AIMessageChunk, HumanMessage, SystemMessage } from '@langchain/core/messages';
 import { StringOutputParser } from '@langchain/core/output_parsers';
 import { ChatPromptTemplate } from '@langchain/core/prompts';
-import { ChatOpenAI, OpenAI } from '@langchain/openai';
+import { tool } from '@langchain/core/tools';
+import { ChatOpenAI, OpenAI, OpenAIEmbeddings } from '@langchain/openai';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { z } from 'zod';
 import { type Started, startWorker } from '../edge/worker.ts';
 
 const name = 'Llama-wick-3M';
@@ -65,4 +67,39 @@ test("a refusal is the client's error with its sentence", async () => {
     .catch((error) => error);
   expect(thrown).toMatchObject({ status: 404, code: 'model_not_found' });
   expect(thrown.message).toMatch(/no model "gpt-none"/);
+});
+
+test('a bound tool is called, whole and streamed', async () => {
+  const schema = z.strictObject({ city: z.enum(['Oslo', 'Rome']), days: z.int().min(1).max(9) });
+  const weather = tool(({ city, days }) => `${days} days of rain in ${city}.`, {
+    ...{ name: 'weather', description: 'What the weather is like.', schema },
+  });
+  const chat = new ChatOpenAI({ ...settings(), maxTokens: 80 }).bindTools([weather], { tool_choice: 'any' });
+  const { tool_calls, invalid_tool_calls } = await chat.invoke('How is the weather?');
+  expect(invalid_tool_calls).toEqual([]);
+  expect(tool_calls![0].name).toBe('weather');
+  expect((await weather.invoke(tool_calls![0])).content).toMatch(/^\d days of rain in (Oslo|Rome)\.$/);
+  let all: AIMessageChunk | undefined;
+  for await (const chunk of await chat.stream('How is the weather?')) all = all?.concat(chunk) ?? chunk;
+  expect(all!.tool_calls![0].args).toEqual(tool_calls![0].args);
+});
+
+test.each(['jsonSchema', 'functionCalling'] as const)(
+  'structured output by %s fits its schema',
+  async (method) => {
+    const schema = z.strictObject({ hero: z.enum(['cat', 'dog']), age: z.int().min(1).max(9) });
+    const model = new ChatOpenAI({ ...settings(), maxTokens: 80 });
+    const story = await model
+      .withStructuredOutput(schema, { name: 'story', method })
+      .invoke('Tell of a hero.');
+    expect(schema.safeParse(story).success).toBe(true);
+  },
+);
+
+test('texts are embedded', async () => {
+  const embeddings = new OpenAIEmbeddings(settings());
+  const [first, second] = await embeddings.embedDocuments(['A cat sleeps.', 'A dog runs.']);
+  expect(second).toHaveLength(first.length);
+  const again = await embeddings.embedQuery('A cat sleeps.');
+  for (const [i, value] of again.entries()) expect(value).toBeCloseTo(first[i], 4);
 });

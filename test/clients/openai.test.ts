@@ -1,6 +1,8 @@
 /** OpenAI's own package against the built Worker: nothing is special but the base URL. */
 import OpenAI from 'openai';
+import { zodResponseFormat } from 'openai/helpers/zod';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { z } from 'zod';
 import { type Started, startWorker, until } from '../edge/worker.ts';
 
 const model = 'Llama-wick-3M';
@@ -180,4 +182,106 @@ test('what the client lets one say, and null, which says nothing, is taken', asy
     ],
   });
   expect(said.usage!.completion_tokens).toBeLessThanOrEqual(4);
+});
+
+/** A tool whose arguments are few tokens. */
+const weather: OpenAI.ChatCompletionFunctionTool = {
+  type: 'function',
+  function: {
+    name: 'weather',
+    description: 'What the weather is like.',
+    parameters: {
+      type: 'object',
+      properties: { city: { enum: ['Oslo', 'Rome'] }, days: { type: 'integer', minimum: 1, maximum: 9 } },
+      required: ['city', 'days'],
+      additionalProperties: false,
+    },
+  },
+};
+const fits = (text: string) => {
+  const given = JSON.parse(text);
+  expect(given).toEqual({ city: expect.stringMatching(/^(Oslo|Rome)$/), days: expect.any(Number) });
+  return given;
+};
+
+test('tools are called, whole and in chunks, and answered in a whole round', async () => {
+  const wish = {
+    ...{ model, messages, max_tokens: 80, temperature: 0, tools: [weather] },
+    parallel_tool_calls: false,
+  };
+  const whole = await client.chat.completions.create({ ...wish, tool_choice: 'required' });
+  const [{ message, finish_reason }] = whole.choices;
+  expect(finish_reason).toBe('tool_calls');
+  const [call] = message.tool_calls as OpenAI.ChatCompletionMessageFunctionToolCall[];
+  fits(call.function.arguments);
+  const helped = await client.chat.completions
+    .stream({ ...wish, tool_choice: 'required' })
+    .finalChatCompletion();
+  expect(helped.choices[0].finish_reason).toBe('tool_calls');
+  expect(helped.choices[0].message.tool_calls).toMatchObject(
+    message.tool_calls!.map((each) => ({ ...each, id: expect.any(String) })),
+  );
+  const answered = await client.chat.completions.create({
+    ...wish,
+    tool_choice: 'none',
+    messages: [...messages, message, { role: 'tool', tool_call_id: call.id, content: 'It rains.' }],
+  });
+  expect(answered.choices[0].message.tool_calls ?? []).toEqual([]);
+  expect(answered.choices[0].finish_reason).toMatch(/stop|length/);
+
+  const asked: object[] = [];
+  const runner = client.chat.completions.runTools({
+    ...wish,
+    tool_choice: { type: 'function', function: { name: 'weather' } },
+    tools: [
+      {
+        type: 'function',
+        function: { ...weather.function, parse: fits, function: (given: object) => void asked.push(given) },
+      } as never,
+    ],
+  });
+  await runner.done();
+  expect(asked).toHaveLength(1);
+});
+
+test('an answer is parsed as the schema that it is held to', async () => {
+  const story = z.strictObject({
+    hero: z.enum(['cat', 'dog']),
+    age: z.int().min(1).max(9),
+    brave: z.boolean(),
+  });
+  const wish = {
+    ...{ model, messages, max_tokens: 60, temperature: 1, seed: 3 },
+    response_format: zodResponseFormat(story, 'story'),
+  };
+  const { choices } = await client.chat.completions.parse(wish);
+  expect(story.parse(choices[0].message.parsed)).toEqual(JSON.parse(choices[0].message.content!));
+  const helped = await client.chat.completions.stream(wish).finalChatCompletion();
+  expect(helped.choices[0].message.parsed).toEqual(choices[0].message.parsed);
+});
+
+test('texts are embedded, as floats and as the base64 that the client asks for by itself', async () => {
+  const input = ['A cat sleeps.', 'A dog runs.'];
+  const { data, usage } = await client.embeddings.create({ model, input });
+  const floats = await client.embeddings.create({ model, input, encoding_format: 'float' });
+  expect(data.map(({ index }) => index)).toEqual([0, 1]);
+  for (const [i, { embedding }] of data.entries()) {
+    expect(embedding.length).toBeGreaterThan(10);
+    for (const [j, value] of embedding.entries()) expect(value).toBeCloseTo(floats.data[i].embedding[j], 5);
+  }
+  expect(usage.total_tokens).toBe(usage.prompt_tokens);
+});
+
+test('a response is the same whole and through the helper of streams', async () => {
+  const wish = { model, input: 'Write a story about a cat.', max_output_tokens: 16, temperature: 0 };
+  const whole = await client.responses.create(wish);
+  expect(whole.output_text).toMatch(/\w/);
+  const helper = client.responses.stream(wish);
+  let text = '';
+  helper.on('response.output_text.delta', ({ delta }) => {
+    text += delta;
+  });
+  const streamed = await helper.finalResponse();
+  expect([text, streamed.output_text]).toEqual([whole.output_text, whole.output_text]);
+  expect(streamed.usage).toEqual(whole.usage);
 });

@@ -68,6 +68,7 @@ export function newResponse(
     completed_at: null,
     status: 'in_progress',
     background: false,
+    access_programs: null,
     error: null,
     incomplete_details: null,
     instructions: instructions ?? null,
