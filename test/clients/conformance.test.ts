@@ -24,8 +24,9 @@ afterAll(async () => {
 /** OpenAI's types, and what wick adds to them: nothing that is not here. */
 const types = `
 import type OpenAI from 'openai';
-/** Who answered, where that was not who was asked. */
-type Wick<T> = T & { wick?: { placement: 'edge' | 'service'; fallback: boolean } };
+/** Who answered, where that was not who was asked, and how long its parts took where it is whole. */
+type Timings = { queue: number; tokenize: number; prefill: number; first_token: number; total: number };
+type Wick<T> = T & { wick?: { placement?: 'edge' | 'service'; fallback?: boolean; timings?: Timings } };
 export type Chat = Wick<OpenAI.Chat.ChatCompletion>;
 export type ChatChunk = Wick<OpenAI.Chat.ChatCompletionChunk>;
 export type Completion = Wick<OpenAI.Completion>;
@@ -34,7 +35,7 @@ export type CompletionChunk = Wick<Omit<OpenAI.Completion, 'choices' | 'usage'>>
   choices: (Omit<OpenAI.CompletionChoice, 'finish_reason'> & { finish_reason: OpenAI.CompletionChoice['finish_reason'] | null })[];
   usage?: OpenAI.CompletionUsage | null;
 };
-export type Model = OpenAI.Model & { wick: { placements: ('edge' | 'service')[]; kind?: 'image'; size?: number[] } };
+export type Model = OpenAI.Model & { wick: { placements: ('edge' | 'service')[]; revisions: { edge?: string; service?: string }; kind?: 'image'; size?: number[] } };
 export type Models = { object: 'list'; data: Model[] };
 export type Embeddings = OpenAI.CreateEmbeddingResponse;
 /**
@@ -46,7 +47,8 @@ export type Respond = Wick<Omit<OpenAI.Responses.Response, 'output_text' | 'usag
 };
 type Responding<T> = T extends { response: OpenAI.Responses.Response } ? Omit<T, 'response'> & { response: Respond } : T;
 export type RespondEvent = Responding<OpenAI.Responses.ResponseStreamEvent>;
-export type Refusal = { error: OpenAI.ErrorObject };
+/** A refusal tells the id of its request. */
+export type Refusal = { error: OpenAI.ErrorObject; request_id: string };
 /** An image has its seed and any size; what was drawn is told beside tokens. */
 type Drawn = { images: number; steps: number; seconds?: number };
 export type Images = Omit<OpenAI.ImagesResponse, 'size' | 'data' | 'usage'> & {
@@ -88,7 +90,13 @@ async function refusal(path: string, init: RequestInit, status: number): Promise
 }
 
 test('the judge sees a field too many, one too few and a wrong one', async () => {
-  const right = { id: 'a', created: 1, object: 'model', owned_by: 'b', wick: { placements: ['edge'] } };
+  const right = {
+    id: 'a',
+    created: 1,
+    object: 'model',
+    owned_by: 'b',
+    wick: { placements: ['edge'], revisions: {} },
+  };
   const { owned_by, ...few } = right;
   const faults = await typeFaults(types, [
     { what: 'right', type: 'Model', value: right },
