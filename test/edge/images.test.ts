@@ -280,6 +280,7 @@ test('a model that draws is listed as one, and does not write', async () => {
   const { data } = (await (await call('/v1/models')).json()) as { data: { id: string; wick: object }[] };
   expect(data.find(({ id }) => id === 'Easel')?.wick).toEqual({
     placements: ['service'],
+    revisions: {},
     kind: 'image',
     size: [64, 64],
   });

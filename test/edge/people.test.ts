@@ -145,5 +145,6 @@ test('a failure is JSON to who accepts it', async () => {
       param: 'magic',
       code: 'unknown_parameter',
     },
+    request_id: response.headers.get('x-request-id'),
   });
 });
