@@ -1,16 +1,17 @@
 /** The built Worker on a real workerd, for the tests of this room. */
 import { createServer } from 'node:net';
-import { bundleWorker, type RunningWorker, runWorker } from '../../src/edge/host.ts';
+import { type RunningWorker, runWorker } from '../../src/edge/host.ts';
+import { sharedBundle } from './shared-bundle.ts';
 
 export const secret = 'a secret for tests alone';
 
 /** A Worker, and what it has logged. */
 export type Started = RunningWorker & { log: string[] };
 
-/** Bundles the Worker and starts it on a free port. */
+/** Starts the built Worker on a free port. */
 export async function startWorker(variables: Record<string, string> = {}, inspect = false): Promise<Started> {
   const log: string[] = [];
-  const bundle = await bundleWorker();
+  const bundle = await sharedBundle();
   const worker = await runWorker({ bundle, port: 0, variables, inspect, log: (line) => log.push(line) });
   return { ...worker, log };
 }
