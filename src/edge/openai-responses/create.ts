@@ -15,8 +15,9 @@ import { readJson } from '../body.ts';
 import { watchCaller } from '../caller.ts';
 import { type EdgeContext, serviceAccess } from '../context.ts';
 import { toFailure } from '../failure.ts';
+import { withPings } from '../pings.ts';
 import { answer } from '../placement.ts';
-import { inOnePiece, markAnswer, streamed } from '../responses.ts';
+import { inOnePiece, markBegun, streamed } from '../responses.ts';
 import { beginTask, resultsOf } from '../tasks.ts';
 import { checkSize, keepResponse, readResponse } from './store.ts';
 import { truncated } from './truncation.ts';
@@ -32,7 +33,7 @@ export async function createResponse(c: EdgeContext): Promise<Response> {
     if (sent.truncation === 'auto') messages = await fitted(c, request, messages, caller.signal);
     const wish = { model, placement, fallback, parameters, input: { messages, ...tools } };
     const begun = await answer(wish, serviceAccess(c), caller.signal);
-    markAnswer(c, begun.placement, begun.fallback);
+    markBegun(c, begun);
     const own = begun.fallback ? { placement: begun.placement, fallback: true } : undefined;
     const response = newResponse(request, begun.model, own);
     const event = numbered();
@@ -42,7 +43,7 @@ export async function createResponse(c: EdgeContext): Promise<Response> {
     const events = responseEvents(response, begun.events, event, finish);
     if (!request.stream) return await inOnePiece(c, caller, whole(response, events));
     const sentEvents = untilFailure(response, events, event, c.get('requestId'));
-    return streamed(c, caller, sentEvents, 'text/event-stream; charset=utf-8');
+    return streamed(c, caller, withPings(sentEvents), 'text/event-stream; charset=utf-8');
   } catch (thrown) {
     caller.finished();
     throw thrown;
