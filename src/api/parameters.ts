@@ -24,8 +24,8 @@ export const generationParameters = z.strictObject({
   temperature: number(0, 2),
   /** Only the k likeliest tokens; 0 is off. */
   top_k: whole(0, 1_000_000),
-  /** Only the likeliest tokens whose probabilities sum to p. */
-  top_p: number(0, 1).refine((p) => p > 0, 'expected a number above 0, up to 1'),
+  /** Only the likeliest tokens whose probabilities sum to p, and at least one. */
+  top_p: number(0, 1),
   /** Only tokens at least this share as likely as the likeliest. */
   min_p: number(0, 1),
   /** Only tokens about as likely as one expects (Meister et al., 2022); 1 is off. */
@@ -65,8 +65,8 @@ export const generationParameters = z.strictObject({
     .refine((bias) => Object.keys(bias).length <= 1024, 'expected at most 1024 entries'),
   seed: whole(-(2 ** 53 - 1), 2 ** 53 - 1).nullable(),
   /** Choices; how many are written for the likeliest to be given; whether the prompt stands before each. */
-  n: whole(1, 32),
-  best_of: whole(1, 32).nullable(),
+  n: whole(1, 128),
+  best_of: whole(1, 128).nullable(),
   echo: z.boolean(),
   /** How many of the likeliest tokens are told beside each that was taken; null tells of none. */
   top_logprobs: whole(0, 20).nullable(),

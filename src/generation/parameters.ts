@@ -8,7 +8,7 @@ export interface GenerationParameters {
   temperature: number;
   /** Only the k likeliest tokens; 0 is off. */
   top_k: number;
-  /** Only the likeliest tokens whose probabilities sum to p, above 0 up to 1. */
+  /** Only the likeliest tokens whose probabilities sum to p, 0 to 1, and at least one. */
   top_p: number;
   /** Only tokens at least this share as likely as the likeliest, 0 to 1. */
   min_p: number;
@@ -135,10 +135,10 @@ interface Range {
 
 const ranges: Partial<Record<keyof GenerationParameters, Range>> = {
   max_tokens: { min: 0, max: 1_000_000, whole: true },
-  n: { min: 1, max: 32, whole: true },
+  n: { min: 1, max: 128, whole: true },
   temperature: { min: 0, max: 2 },
   top_k: { min: 0, max: 1_000_000, whole: true },
-  top_p: { min: 0, max: 1, aboveMin: true },
+  top_p: { min: 0, max: 1 },
   min_p: { min: 0, max: 1 },
   typical_p: { min: 0, max: 1, aboveMin: true },
   xtc_probability: { min: 0, max: 1 },
@@ -211,7 +211,7 @@ export function completeParameters(
     throw new InvalidInputError(`mirostat is 0 or 2, not ${show(mirostat)}.`, { param: 'mirostat' });
   const { n, best_of, echo, top_logprobs } = parameters;
   const optional = [
-    ['best_of', best_of, n, 32],
+    ['best_of', best_of, n, 128],
     ['top_logprobs', top_logprobs, 0, 20],
   ] as const;
   for (const [name, value, least, most] of optional) {

@@ -252,7 +252,7 @@ const badRequests: [what: string, fields: object, status: number, sentence: RegE
   ['an echo before a suffix', { suffix: 'x', echo: true }, 400, /echo/],
   ['half of a surrogate pair behind', { suffix: '\ud800' }, 400, /`suffix`.*surrogate/],
   ['a suffix longer than the context', { suffix: 'word '.repeat(5000) }, 400, /suffix|middle/],
-  ['too many answers', { n: 1000 }, 400, /`n`.*1 to 32/],
+  ['too many answers', { n: 1000 }, 400, /`n`.*1 to 128/],
   ['an unknown model', { model: 'gpt-none' }, 404, /gpt-none.*Llama-wick-3M/],
   ['a service that is not there', { placement: 'service' }, 503, /service/],
   ['a prompt longer than the context', { prompt: 'word '.repeat(5000) }, 400, /\d.*512/],

@@ -194,7 +194,7 @@ describe('parameters', () => {
   it.each([
     ['max_tokens', -1],
     ['n', 0],
-    ['n', 33],
+    ['n', 129],
     ['best_of', 0],
     ['echo', 'yes'],
     ['top_logprobs', 21],
@@ -202,7 +202,7 @@ describe('parameters', () => {
     ['max_tokens', 1e12],
     ['temperature', -0.1],
     ['temperature', Number.NaN],
-    ['top_p', 0],
+    ['top_p', -0.1],
     ['top_p', 1.1],
     ['min_p', 2],
     ['top_k', -1],
