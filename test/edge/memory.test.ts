@@ -11,6 +11,25 @@ beforeAll(async () => {
 });
 afterAll(() => worker?.stop());
 
+/** The most memory that the isolate holds at any look until the work is done. */
+async function peakWhile(work: Promise<unknown>, pause = 20): Promise<IsolateMemory> {
+  let working = true;
+  const done = work.finally(() => {
+    working = false;
+  });
+  done.catch(() => {});
+  let peak = await measureIsolate(worker);
+  let looks = 0;
+  for (; working; looks++) {
+    const now = await measureIsolate(worker);
+    if (now.total > peak.total) peak = now;
+    await new Promise((resolve) => setTimeout(resolve, pause));
+  }
+  await done;
+  expect(looks).toBeGreaterThan(3);
+  return peak;
+}
+
 /** Goes on from 400 tokens for some more. */
 const generate = async (max_tokens: number) => {
   const prompt = Array.from({ length: 400 }, (_, i) => 300 + i);
@@ -32,18 +51,9 @@ test('the isolate stays under 110 MB, loaded and with every place generating to 
   expect(after.buffers).toBeLessThan(before.buffers);
   expect(after.total).toBeLessThan(bound);
 
-  const samples: IsolateMemory[] = [];
-  let generating = true;
-  const generations = Promise.all(Array.from({ length: 5 }, () => generate(100))).finally(() => {
-    generating = false;
-  });
-  while (generating) {
-    samples.push(await measureIsolate(worker));
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  const generations = Promise.all(Array.from({ length: 5 }, () => generate(100)));
+  const peak = await peakWhile(generations);
   for (const { usage } of await generations) expect(usage.completion_tokens).toBe(100);
-  expect(samples.length).toBeGreaterThan(10);
-  const peak = samples.reduce((a, b) => (b.total > a.total ? b : a));
   expect(peak.total, JSON.stringify(peak)).toBeLessThan(bound);
 });
 
@@ -57,23 +67,14 @@ test('the isolate stays under 110 MB when texts are far too long, by whatever do
     ['/tokenize', { model, prompt: text }, 400],
     ['/tokenize', { model, prompt: text.slice(0, 100_000) }, 200],
   ];
-  let asking = true;
   const answers = (async () => {
     for (const [path, body, status] of doors) {
       const response = await fetch(new URL(path, worker.url), { method: 'POST', body: JSON.stringify(body) });
       const answer = await response.text();
       expect([path, response.status, answer.slice(0, 300)]).toEqual([path, status, expect.anything()]);
     }
-  })().finally(() => {
-    asking = false;
-  });
-  const samples: IsolateMemory[] = [];
-  while (asking) {
-    samples.push(await measureIsolate(worker));
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  await answers;
-  const peak = samples.reduce((a, b) => (b.total > a.total ? b : a));
+  })();
+  const peak = await peakWhile(answers, 5);
   expect(peak.total, JSON.stringify(peak)).toBeLessThan(bound);
 });
 
@@ -100,17 +101,6 @@ test('the isolate stays under 110 MB with six constraints in use at once', async
     const { choices } = (await response.json()) as { choices: { text: string }[] };
     expect(Object.keys(JSON.parse(choices[0].text) as object)).toEqual(['a', 'b', 'c']);
   });
-  let writing = true;
-  const all = Promise.all(answers).finally(() => {
-    writing = false;
-  });
-  const samples: IsolateMemory[] = [];
-  while (writing) {
-    samples.push(await measureIsolate(worker));
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  await all;
-  expect(samples.length).toBeGreaterThan(10);
-  const peak = samples.reduce((a, b) => (b.total > a.total ? b : a));
+  const peak = await peakWhile(Promise.all(answers));
   expect(peak.total, JSON.stringify(peak)).toBeLessThan(bound);
 }, 180_000);
