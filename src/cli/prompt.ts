@@ -18,11 +18,14 @@ export async function readPrompt(words: readonly string[]): Promise<string> {
   return [words.join(' '), input].filter(Boolean).join('\n\n');
 }
 
-/** Whether somebody has put something at the door: a terminal, or nothing at all (`/dev/null`), is no file and no pipe. */
+/**
+ * Whether a shell has put something at the door. A terminal, or nothing at all (`/dev/null`), is no file and no pipe;
+ * and a socket is what a program holds open that starts another and has nothing to say to it.
+ */
 function isPiped(): boolean {
   try {
     const input = fstatSync(0);
-    return input.isFIFO() || input.isFile() || input.isSocket();
+    return input.isFIFO() || input.isFile();
   } catch {
     return false;
   }

@@ -11,8 +11,11 @@ import { type EdgeModel, revisionOf } from './models.ts';
 import { createSession, runtime, Tensor } from './onnxruntime.ts';
 import { createSlots } from './slots.ts';
 
-/** Each answer holds a cache of keys and values: four, and what they leave behind, fit in an isolate beside a model. */
-const slots = createSlots({ places: 4, line: 32, life: 30_000 });
+/**
+ * Each answer holds a cache of keys and values, and leaves one behind at each step: of two, this fits in an isolate
+ * beside a model. An isolate has one thread, on which more at a time would not be done sooner.
+ */
+const slots = createSlots({ places: 2, line: 34, life: 30_000 });
 
 /** Of one request: some seconds of an isolate's one thread, and, of characters, a tenth of its memory. */
 const limits = { embeddedTokens: 65_536, characters: 100_000 };

@@ -65,7 +65,10 @@ it.each([
 it('prints JSON, and nothing else, on stdout', async () => {
   const { stdout } = await run(['models', '--json']);
   expect(JSON.parse(stdout)).toMatchObject({
-    models: [{ id: 'Llama-wick-3M', architecture: 'LlamaForCausalLM' }],
+    models: [
+      { id: 'Llama-wick-3M', architecture: 'LlamaForCausalLM' },
+      { id: 'wick-draw', architecture: 'WickPipeline', size: 64 },
+    ],
   });
   expect(stdout.trim().split('\n')).toHaveLength(1);
 });

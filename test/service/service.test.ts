@@ -203,7 +203,10 @@ describe('the door', () => {
   it('lists its models, signed', async () => {
     expect(await (await service.ask('GET', '/v1/models')).json()).toMatchObject({
       object: 'list',
-      data: [{ id: model, object: 'model' }],
+      data: [
+        { id: model, object: 'model', kind: 'text' },
+        { id: 'wick-draw', object: 'model', kind: 'image' },
+      ],
     });
   });
 
