@@ -108,7 +108,7 @@ export interface TraceOptions {
   candidates: number;
 }
 
-/** Candidates that a trace tells of in all; the tokens after them are told without their steps. */
+/** Candidates that a trace tells of in all; tokens for which no more fit are told without their steps. */
 const CANDIDATES_TOLD = 20_000;
 /** Tokens of a prompt that can be traced. */
 export const TRACED_PROMPT = 16_384;
@@ -127,7 +127,8 @@ export interface Tracer {
 export function createTracer(tokenizer: TextTokenizer, { candidates: most }: TraceOptions): Tracer {
   let seen: { name: string; candidates: Candidates }[] = [];
   let untold: TokenTrace[] = [];
-  let told = 0;
+  let left = CANDIDATES_TOLD;
+  let whole = true;
   const textOf = (id: number) => tokenText(tokenizer, id);
 
   return {
@@ -138,8 +139,9 @@ export function createTracer(tokenizer: TextTokenizer, { candidates: most }: Tra
       });
     },
     taken(id, milliseconds) {
-      const steps = told < CANDIDATES_TOLD ? seen.map((step) => describe(step, id)) : [];
-      told += steps.reduce((sum, { candidates }) => sum + Math.max(1, candidates.length), 0);
+      let steps = whole ? seen.map((step) => describe(step, id)) : [];
+      left -= steps.reduce((sum, { candidates }) => sum + Math.max(1, candidates.length), 0);
+      if (left < 0) [whole, steps] = [false, []];
       const [{ candidates: own }] = seen;
       seen = [];
       untold.push({
@@ -157,7 +159,7 @@ export function createTracer(tokenizer: TextTokenizer, { candidates: most }: Tra
       return tokens;
     },
     get whole() {
-      return told < CANDIDATES_TOLD;
+      return whole;
     },
   };
 
