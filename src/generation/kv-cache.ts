@@ -1,7 +1,7 @@
 /** Steps of a decoder with a cache of keys and values: each step computes the new tokens alone. */
 import type { Tensor } from 'onnxruntime-common';
 import { fromFloat16 } from '../graph/rewrites/float16.ts';
-import { type CacheSpec, release, type TextModel } from './model.ts';
+import { type CacheSpec, type DecodingModel, release } from './model.ts';
 
 export interface DecodingState {
   /**
@@ -11,17 +11,26 @@ export interface DecodingState {
   step(tokens: readonly number[]): Promise<Float32Array>;
   /** Takes tokens; returns the logits that follow each of them. */
   steps(tokens: readonly number[]): Promise<Float32Array[]>;
+  /** Keys and values of the tokens taken, by the names of the graph's inputs. */
+  readonly past: ReadonlyMap<string, Tensor>;
   /** Frees the cache. */
   close(): void;
 }
 
-/** Decoding of one sequence from its beginning. */
-export function createDecodingState(model: TextModel): DecodingState {
+/** Where a sequence that was begun elsewhere stands. */
+export interface Begun {
+  tokens: readonly number[];
+  /** Its keys and values, by the names of the graph's inputs. */
+  past: ReadonlyMap<string, Tensor>;
+}
+
+/** Decoding of one sequence, from its beginning unless it was begun. */
+export function createDecodingState(model: DecodingModel, begun?: Begun): DecodingState {
   const { session, Tensor, cache } = model;
   const needs = new Set(session.inputNames);
   const outputs = ['logits', ...cache.map(({ output }) => output)];
-  let past: Map<string, Tensor> | undefined;
-  let all: number[] = [];
+  let past = begun?.past;
+  let all = begun?.tokens ?? [];
   const int64 = (values: ArrayLike<number>, shape: number[]) =>
     new Tensor(
       'int64',
@@ -31,6 +40,9 @@ export function createDecodingState(model: TextModel): DecodingState {
   return {
     step: async (tokens) => rowsOf(await run(tokens), 1)[0],
     steps: async (tokens) => rowsOf(await run(tokens), tokens.length),
+    get past() {
+      return past ?? new Map();
+    },
     close() {
       for (const tensor of past?.values() ?? []) release(tensor);
       past = undefined;

@@ -21,6 +21,9 @@ export interface TextModel {
   execution: Execution;
 }
 
+/** What steps of a decoder need of a model. */
+export type DecodingModel = Pick<TextModel, 'session' | 'Tensor' | 'cache' | 'contextLength'>;
+
 /** What a model runs on. */
 export interface Execution {
   /** `onnxruntime-node 1.30.0` */
@@ -117,8 +120,11 @@ export function createTextModel({
   };
 }
 
-/** The cache's tensors as the graph declares them. */
-function cacheSpecs(id: string, session: InferenceSession, config: ConfigFile): CacheSpec[] {
+/**
+ * The cache's tensors as the graph declares them.
+ * @throws Error naming the tensor that is not of a kind that wick knows
+ */
+export function cacheSpecs(id: string, session: InferenceSession, config: ConfigFile): CacheSpec[] {
   const heads = config.num_attention_heads ?? config.n_head;
   const width = config.hidden_size ?? config.n_embd;
   const usual = [
