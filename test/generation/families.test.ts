@@ -1,0 +1,136 @@
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { type GenerationEvent, generate } from '../../src/generation/generate.ts';
+import { createDecodingState } from '../../src/generation/kv-cache.ts';
+import type { TextModel } from '../../src/generation/model.ts';
+import { type LoadOptions, loadModelFolder } from '../../src/service/model-folder.ts';
+import { run } from '../cli/run-wick.ts';
+import { type Family, families, familiesFolder } from '../fixtures/families.ts';
+
+const open = (folder: string, options: LoadOptions = {}) =>
+  loadModelFolder(folder, { threads: 1, ...options });
+const opened = ({ folder, variants: [variant] }: Family) => open(folder, { variant });
+
+/** The logits that follow each token, the tokens given in pieces of a size. */
+async function logitsOf(model: TextModel, ids: readonly number[], piece: number): Promise<Float32Array[]> {
+  const state = createDecodingState(model);
+  const all: Float32Array[] = [];
+  for (let at = 0; at < ids.length; at += piece) all.push(...(await state.steps(ids.slice(at, at + piece))));
+  state.close();
+  return all;
+}
+
+/** An answer of the likeliest tokens. */
+async function answer(model: TextModel, tokens: number[], most: number) {
+  const events: GenerationEvent[] = [];
+  const exact = { temperature: 0, repetition_penalty: 1, max_tokens: most };
+  for await (const event of generate(model, { tokens }, exact)) events.push(event);
+  const deltas = events.filter((event) => event.type === 'delta');
+  return {
+    text: deltas.map(({ text }) => text).join(''),
+    tokens: deltas.flatMap((delta) => delta.tokens),
+    finish_reason: events.flatMap((event) => (event.type === 'end' ? event.finish_reason : []))[0],
+    written: events.flatMap((event) => (event.type === 'done' ? event.usage.completion_tokens : []))[0],
+  };
+}
+
+const distance = (a: Float32Array, b: Float32Array) =>
+  a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i])), 0);
+
+const graphs = families.flatMap((family) => family.variants.map((variant) => ({ ...family, variant })));
+
+describe.each(graphs)('$name $variant', ({ folder, variant, tolerance, reference }) => {
+  it.each([
+    ['whole', Infinity],
+    ['a token at a time', 1],
+    ['in pieces', 5],
+  ])('computes what PyTorch computes, of a prompt %s', async (_, piece) => {
+    const model = await open(folder, { variant });
+    for (const { ids, logits, from } of reference.prompts) {
+      const ours = await logitsOf(model, ids, Math.min(piece, ids.length));
+      expect(ours).toHaveLength(ids.length);
+      for (const [i, row] of logits.entries()) {
+        expect(ours[from + i]).toHaveLength(reference.vocabSize);
+        expect(distance(ours[from + i], row)).toBeLessThan(tolerance(variant));
+      }
+    }
+  });
+});
+
+describe.each(families)('$name', (family) => {
+  const { reference } = family;
+
+  it('reads, writes and converses as in Python', async () => {
+    const { tokenizer } = await opened(family);
+    for (const { text, ids, decoded } of reference.prompts) {
+      expect(tokenizer.encode(text, { special: true })).toEqual(ids);
+      expect(tokenizer.decode(ids)).toBe(decoded);
+      const decoder = tokenizer.streamDecoder();
+      expect(ids.map((id) => decoder.push(id)).join('') + decoder.end()).toBe(decoded);
+    }
+    const { messages, chat, chat_without_prompt } = reference;
+    if (messages) {
+      expect(tokenizer.applyChatTemplate(messages)).toBe(chat);
+      expect(tokenizer.applyChatTemplate(messages, { addGenerationPrompt: false })).toBe(chat_without_prompt);
+    } else {
+      const question = [{ role: 'user', content: 'Burns it?' } as const];
+      expect(() => tokenizer.applyChatTemplate(question)).toThrow(/no chat template/);
+    }
+  });
+
+  it('writes what PyTorch finds likeliest, up to where it ends', async () => {
+    const model = await opened(family);
+    for (const { ids, greedy } of reference.prompts) {
+      const { text, tokens, finish_reason, written } = await answer(model, ids, greedy.length);
+      const end = greedy.findIndex((id) => model.endTokens.has(id));
+      const expected = end < 0 ? greedy : greedy.slice(0, end);
+      // Activations of 8 bits may turn a choice that was close; the first is not.
+      if (family.variants.includes('quantized')) {
+        expect(tokens[0]).toBe(expected[0]);
+        continue;
+      }
+      expect(tokens).toEqual(expected.slice(0, tokens.length));
+      expect(text).toBe(model.tokenizer.decode(expected));
+      expect(written).toBe(end < 0 ? greedy.length : end + 1);
+      expect(finish_reason).toBe(end < 0 ? 'length' : 'stop');
+    }
+  });
+});
+
+describe('what the files of a folder say', () => {
+  const end = (name: string, ...tokens: string[]) => [name, tokens] as const;
+  it.each([
+    end('smollm2', '<|im_end|>'),
+    end('llama3', '<|end_of_text|>', '<|eot_id|>'),
+    end('qwen3', '<|im_end|>', '<|endoftext|>'),
+    end('gpt2', '<|endoftext|>'),
+    end('phi3', '<|endoftext|>', '<|end|>'),
+    end('gemma2', '<eos>', '<end_of_turn>'),
+  ])('%s ends an answer with %j', async (name, tokens) => {
+    const model = await open(join(familiesFolder, name));
+    expect([...model.endTokens].map((id) => model.tokenizer.tokenOf(id))).toEqual(tokens);
+  });
+
+  it('is what the makers recommend', async () => {
+    const { defaults } = await open(join(familiesFolder, 'qwen2-fp16'), { variant: 'fp16' });
+    expect(defaults).toEqual({ temperature: 0.7, top_p: 0.8, top_k: 20, repetition_penalty: 1.1 });
+  });
+});
+
+it('are listed, and written with, on the command line', async () => {
+  const { stdout } = await run(['models', '--models', familiesFolder]);
+  for (const line of [
+    /^llama3 {2}LlamaForCausalLM.*\n {2}onnx\/model\.onnx {2}20\d\.\d KiB$/m,
+    /^gpt2 {2}GPT2LMHeadModel, 272 tokens of vocabulary, 64 of context$/m,
+    /^qwen2-q4 .*\n {2}onnx\/model_q4\.onnx .*\n {2}onnx\/model_q4f16\.onnx /m,
+  ])
+    expect(stdout).toMatch(line);
+  const folder = join(familiesFolder, 'gemma3');
+  const { tokenizer } = await open(folder);
+  const [{ text, greedy }] = families.find(({ name }) => name === 'gemma3')!.reference.prompts;
+  const said = await run([
+    ...['generate', text, '--model', folder, '--temperature', '0'],
+    ...['--max-tokens', `${greedy.length}`, '--json'],
+  ]);
+  expect(JSON.parse(said.stdout)).toMatchObject({ model: 'gemma3', text: tokenizer.decode(greedy) });
+});
