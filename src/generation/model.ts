@@ -73,6 +73,9 @@ interface ConfigFile {
   head_dim?: number;
 }
 
+/** What wick gives a graph besides the cache. */
+const knownInputs = ['input_ids', 'attention_mask', 'position_ids', 'use_cache_branch'];
+
 const sampling = ['temperature', 'top_k', 'top_p', 'min_p', 'repetition_penalty'] as const;
 
 /**
@@ -91,33 +94,79 @@ export function createTextModel({
   execution,
 }: TextModelFiles): TextModel {
   const config = json as ConfigFile;
-  const contextLength = config.max_position_embeddings ?? config.n_positions;
-  if (!config.vocab_size || !contextLength) {
-    throw new Error(`config.json of ${id} lacks vocab_size or max_position_embeddings.`);
-  }
-  if (!session.inputNames.includes('input_ids') || !session.outputNames.includes('logits')) {
+  const contextName =
+    config.max_position_embeddings === undefined ? 'n_positions' : 'max_position_embeddings';
+  const [vocabSize, contextLength] = (['vocab_size', contextName] as const).map((name) => {
+    const value = config[name];
+    if (Number.isSafeInteger(value) && value! > 0) return value!;
     throw new Error(
-      `The graph of ${id} is no decoder: it needs an input "input_ids" and an output "logits".`,
+      value === undefined
+        ? `config.json of ${id} lacks ${name === 'n_positions' ? 'max_position_embeddings' : name}.`
+        : `config.json of ${id} has ${JSON.stringify(value)} as ${name}: it has to be a whole number from 1 on.`,
     );
-  }
+  });
+  checkGraph(id, session, vocabSize);
   const generation = generationConfig as ConfigFile & Partial<GenerationParameters> & { do_sample?: boolean };
-  const ends = generation.eos_token_id ?? config.eos_token_id ?? [];
+  const ends = [generation.eos_token_id ?? config.eos_token_id ?? []].flat();
+  if (!ends.every((end) => Number.isSafeInteger(end) && end >= 0)) {
+    const file = generation.eos_token_id == null ? 'config.json' : 'generation_config.json';
+    throw new Error(`${file} of ${id} has an eos_token_id that is no token's number, nor a list of such.`);
+  }
   const recommended = Object.fromEntries(
     sampling.flatMap((name) => (typeof generation[name] === 'number' ? [[name, generation[name]]] : [])),
   );
   return {
     id,
-    vocabSize: config.vocab_size,
+    vocabSize,
     contextLength,
-    endTokens: new Set(Array.isArray(ends) ? ends : [ends]),
+    endTokens: new Set(ends),
     defaults: recommended,
-    tokenizer: createTextTokenizer(tokenizer, tokenizerConfig),
+    tokenizer: readTokenizer(id, tokenizer, tokenizerConfig),
     session,
     Tensor,
     cache: cacheSpecs(id, session, config),
     revision,
     execution,
   };
+}
+
+function readTokenizer(id: string, tokenizer: object, config: object): TextTokenizer {
+  try {
+    return createTextTokenizer(tokenizer, config);
+  } catch (error) {
+    throw new Error(
+      `tokenizer.json of ${id} is not a tokenizer that wick knows: ${(error as Error).message}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+/** @throws Error telling what in a graph is not as in a decoder of tokens */
+function checkGraph(id: string, session: InferenceSession, vocabSize: number): void {
+  const logits = session.outputMetadata.find(({ name }) => name === 'logits');
+  if (!session.inputNames.includes('input_ids') || !logits?.isTensor) {
+    throw new Error(
+      `The graph of ${id} is no decoder: it needs an input "input_ids" and an output "logits".`,
+    );
+  }
+  const other = session.inputNames.find(
+    (name) => !knownInputs.includes(name) && !name.startsWith('past_key_values.'),
+  );
+  if (other) {
+    throw new Error(
+      `The graph of ${id} takes "${other}", which wick has nothing for: it gives ${knownInputs.join(', ')} and past_key_values.`,
+    );
+  }
+  if (logits.type !== 'float32' && logits.type !== 'float16')
+    throw new Error(`The graph of ${id} gives logits of ${logits.type}; wick knows float32 and float16.`);
+  const width = logits.shape.at(-1);
+  if (typeof width === 'number' && width !== vocabSize) {
+    throw new Error(
+      `The graph of ${id} gives logits of ${width} tokens, and its config.json has ${vocabSize} as vocab_size.`,
+    );
+  }
 }
 
 /**

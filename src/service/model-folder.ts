@@ -7,6 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import { withHiddenStates } from '../generation/embedding-graph.ts';
 import { createTextModel, type TextModel } from '../generation/model.ts';
 import { modelRevision } from '../generation/revision.ts';
+import { keepsWeightsOf } from '../generation/weight-files.ts';
 import { loadRuntime, openSession, type RuntimeOptions } from './runtime.ts';
 
 export { type Provider, providers } from './runtime.ts';
@@ -32,7 +33,13 @@ export async function loadModelFolder(
   const path = resolve(folder);
   if (!existsSync(path)) throw new Error(`There is no model folder ${path}.`);
   const graph = join(path, 'onnx', `model${variant && `_${variant}`}.onnx`);
-  if (!existsSync(graph)) throw new Error(`The model folder ${path} lacks onnx/${basename(graph)}.`);
+  if (!existsSync(graph)) {
+    const there = existsSync(dirname(graph)) ? readdirSync(dirname(graph)) : [];
+    const others = there.filter((name) => name.endsWith('.onnx'));
+    throw new Error(
+      `The model folder ${path} lacks onnx/${basename(graph)}${others.length > 0 ? `; it has ${others.join(', ')}` : ''}.`,
+    );
+  }
   const json = (name: string) => readJsonFile(join(path, name));
   const files = {
     id: basename(path),
@@ -59,7 +66,7 @@ export async function loadModelFolder(
 
 /** The .onnx file, then those that it keeps weights in (`model.onnx_data`). */
 function graphFiles(graph: string): string[] {
-  const weights = readdirSync(dirname(graph)).filter((name) => name.startsWith(`${basename(graph)}_data`));
+  const weights = readdirSync(dirname(graph)).filter((name) => keepsWeightsOf(basename(graph), name));
   return [graph, ...weights.sort().map((name) => join(dirname(graph), name))];
 }
 
@@ -96,11 +103,15 @@ function readJsonFile(path: string): object {
   } catch {
     throw new Error(`The model folder lacks ${path}.`);
   }
+  let value: unknown;
   try {
-    return JSON.parse(text) as object;
+    value = JSON.parse(text);
   } catch (error) {
     throw new Error(`${path} is not JSON: ${(error as Error).message}.`, {
       cause: error,
     });
   }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw new Error(`${path} has to be a JSON object.`);
+  return value;
 }

@@ -1,5 +1,6 @@
 /** onnxruntime-node, and sessions of graph files on the provider asked for. */
 import type * as Ort from 'onnxruntime-node';
+import { faultOfGraph } from './broken-graph.ts';
 
 export const providers = ['cpu', 'webgpu', 'cuda'] as const;
 export type Provider = (typeof providers)[number];
@@ -20,7 +21,7 @@ export async function loadRuntime(): Promise<typeof Ort> {
 /**
  * Opens a graph file; weights in files beside it are found.
  * @param changed what stands for the file's bytes, where it was changed in memory
- * @throws Error naming the file, or the provider where this machine cannot run it
+ * @throws Error naming the file that is missing or not right, or the provider where this machine cannot run it
  */
 export async function openSession(
   ort: typeof Ort,
@@ -38,6 +39,8 @@ export async function openSession(
       ? ort.InferenceSession.create(changed, options)
       : ort.InferenceSession.create(graph, options));
   } catch (error) {
+    const fault = faultOfGraph(graph);
+    if (fault) throw new Error(fault, { cause: error });
     const why = (error as Error).message.split('\n')[0];
     throw new Error(
       provider === 'cpu'

@@ -1,11 +1,15 @@
+import { cpSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type GenerationEvent, generate } from '../../src/generation/generate.ts';
 import { createDecodingState } from '../../src/generation/kv-cache.ts';
 import type { TextModel } from '../../src/generation/model.ts';
+import { elementTypes } from '../../src/graph/graph.ts';
+import { type OnnxModel, readOnnx, writeOnnx } from '../../src/graph/onnx.ts';
 import { type LoadOptions, loadModelFolder } from '../../src/service/model-folder.ts';
 import { run } from '../cli/run-wick.ts';
 import { type Family, families, familiesFolder } from '../fixtures/families.ts';
+import { temporaryFolder } from '../fixtures/tiny.ts';
 
 const open = (folder: string, options: LoadOptions = {}) =>
   loadModelFolder(folder, { threads: 1, ...options });
@@ -133,4 +137,80 @@ it('are listed, and written with, on the command line', async () => {
     ...['--max-tokens', `${greedy.length}`, '--json'],
   ]);
   expect(JSON.parse(said.stdout)).toMatchObject({ model: 'gemma3', text: tokenizer.decode(greedy) });
+});
+
+describe('what is not right is told with the file that it is in', () => {
+  const copy = (name: string): string => {
+    const folder = join(temporaryFolder(), name);
+    cpSync(join(familiesFolder, name), folder, { recursive: true });
+    return folder;
+  };
+  const change = (name: string, file: string, edit: (bytes: Buffer) => Uint8Array | string): string => {
+    const folder = copy(name);
+    writeFileSync(join(folder, file), edit(readFileSync(join(folder, file))));
+    return folder;
+  };
+  const changeJson = (file: string, changed: object): string =>
+    change('smollm2', file, (bytes) => JSON.stringify({ ...JSON.parse(bytes.toString()), ...changed }));
+  const changeGraph = (edit: (model: OnnxModel) => void): string =>
+    change('smollm2', 'onnx/model.onnx', (bytes) => {
+      const model = readOnnx(bytes);
+      edit(model);
+      return writeOnnx(model);
+    });
+
+  it('where weights lie beside the graph', async () => {
+    const folder = copy('llama3');
+    truncateSync(join(folder, 'onnx/model.onnx_data_1'), 3000);
+    await expect(open(folder)).rejects.toThrow(
+      /model\.onnx_data_1 is cut short: it has 3000 bytes.* keeps \d{5}/,
+    );
+    rmSync(join(folder, 'onnx/model.onnx_data_1'));
+    await expect(open(folder)).rejects.toThrow(/onnx\/model\.onnx_data_1 is missing/);
+  });
+
+  it('where the graph is none', async () => {
+    const part = change('smollm2', 'onnx/model.onnx', (bytes) => bytes.subarray(0, 90_000));
+    await expect(open(part)).rejects.toThrow(/onnx\/model\.onnx is not an ONNX graph.* 90000 bytes/);
+    const pointer = 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 138659\n';
+    const pointing = change('smollm2', 'onnx/model.onnx', () => pointer);
+    await expect(open(pointing)).rejects.toThrow(/onnx\/model\.onnx only points to a file.*wick pull/);
+    await expect(open(copy('qwen2-q4'))).rejects.toThrow(/lacks onnx\/model\.onnx; it has model_q4\.onnx/);
+  });
+
+  it('where the graph is of another kind', async () => {
+    const typed = (name: string, type: keyof typeof elementTypes) =>
+      changeGraph(({ graph }) => {
+        const output = graph.output.find((each) => each.name === name)!;
+        output.type.tensorType.elemType = elementTypes[type];
+        const inner = `${name}:before`;
+        for (const node of graph.node)
+          node.output = node.output.map((each) => (each === name ? inner : each));
+        const to = { name: 'to', type: 2, i: elementTypes[type] };
+        graph.node.push({ name: 'cast', opType: 'Cast', input: [inner], output: [name], attribute: [to] });
+      });
+    await expect(open(typed('logits', 'int32'))).rejects.toThrow(/smollm2 gives logits of int32/);
+    const renamed = changeGraph(({ graph }) => {
+      const other = (name: string) => (name === 'position_ids' ? 'token_type_ids' : name);
+      for (const value of graph.input) value.name = other(value.name);
+      for (const node of graph.node) node.input = node.input?.map(other);
+    });
+    await expect(open(renamed)).rejects.toThrow(/smollm2 takes "token_type_ids", which wick has nothing for/);
+  });
+
+  it.each([
+    ['config.json', { vocab_size: undefined }, /config\.json of smollm2 lacks vocab_size/],
+    ['config.json', { max_position_embeddings: undefined }, /config\.json .* lacks max_position_embeddings/],
+    ['config.json', { vocab_size: '272' }, /config\.json .* has "272" as vocab_size: .* whole number/],
+    ['config.json', { vocab_size: 300 }, /logits of 272 tokens, and its config\.json has 300/],
+    ['generation_config.json', { eos_token_id: '</s>' }, /generation_config\.json .* eos_token_id/],
+    ['tokenizer.json', { model: undefined }, /tokenizer\.json of smollm2 is not a tokenizer/],
+  ])('where %s has %j', async (file, changed, sentence) => {
+    await expect(open(changeJson(file, changed))).rejects.toThrow(sentence);
+  });
+
+  it('where a file is no JSON object', async () => {
+    const list = change('smollm2', 'config.json', () => '[]');
+    await expect(open(list)).rejects.toThrow(/config\.json has to be a JSON object/);
+  });
 });

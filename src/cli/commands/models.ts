@@ -3,6 +3,7 @@ import { basename, join } from 'node:path';
 import { Command } from 'commander';
 import { countParameters } from '../../architecture/gpt.ts';
 import { parseGptConfig } from '../../architecture/gpt-config.ts';
+import { keepsWeightsOf } from '../../graph/rewrites/external-data.ts';
 import { findImageFolders } from '../../service/image-folder.ts';
 import { findModelFolders } from '../../service/model-folder.ts';
 import { cachedModels, resolveModel } from '../hub/model-cache.ts';
@@ -133,7 +134,7 @@ function graphsIn(folder: string): { name: string; bytes: number }[] {
   const files = existsSync(folder) ? readdirSync(folder).sort() : [];
   const bytesOf = (graph: string) =>
     files
-      .filter((file) => file === graph || file.startsWith(`${graph}_data`))
+      .filter((file) => file === graph || keepsWeightsOf(graph, file))
       .reduce((sum, file) => sum + statSync(join(folder, file)).size, 0);
   return files.filter((file) => file.endsWith('.onnx')).map((name) => ({ name, bytes: bytesOf(name) }));
 }

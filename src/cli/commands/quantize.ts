@@ -1,8 +1,8 @@
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type OnnxModel, readOnnx, writeOnnx } from '../../graph/onnx.ts';
-import { inlineExternalData } from '../../graph/rewrites/external-data.ts';
+import { inlineExternalData, keepsWeightsOf } from '../../graph/rewrites/external-data.ts';
 import { toHalfPrecision } from '../../graph/rewrites/half-precision.ts';
 import { type Precision, quantizeModel } from '../../graph/rewrites/quantize.ts';
 import { loadModelFolder } from '../../service/model-folder.ts';
@@ -102,8 +102,9 @@ function readModel(path: string): OnnxModel {
 
 /** Bytes of a graph with the weights beside it. */
 function sizeOf(graph: string): number {
-  return [graph, `${graph}_data`, `${graph}.data`]
-    .filter((file) => existsSync(file))
+  return readdirSync(dirname(graph))
+    .map((name) => join(dirname(graph), name))
+    .filter((file) => file === graph || keepsWeightsOf(graph, file))
     .reduce((sum, file) => sum + statSync(file).size, 0);
 }
 

@@ -1,4 +1,5 @@
 /** Which files of a published model are needed to run it. */
+import { keepsWeightsOf } from '../../graph/rewrites/external-data.ts';
 
 export interface PublishedFile {
   path: string;
@@ -33,7 +34,7 @@ export function wantedFiles<File extends PublishedFile>(files: readonly File[], 
   )
     throw new Error(missing(graphs, variant));
   const settings = files.filter(({ path }) => SETTINGS.test(path) && (draws || !path.includes('/')));
-  const weights = files.filter(({ path }) => found.some((graph) => path.startsWith(`${graph.path}_data`)));
+  const weights = files.filter(({ path }) => found.some((graph) => keepsWeightsOf(graph.path, path)));
   return [...settings, ...found, ...weights];
 }
 

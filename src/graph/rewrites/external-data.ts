@@ -1,8 +1,12 @@
 /** Weights that stand in files beside a model, as ONNX keeps them beyond two gigabytes and exporters often before. */
-import type { OnnxModel, OnnxTensor } from '../onnx.ts';
+import { type OnnxModel, type OnnxTensor, readOnnx } from '../onnx.ts';
 
 /** Where a protobuf says that a tensor's bytes lie elsewhere. */
 const EXTERNAL = 1;
+
+/** Whether a file by its name keeps weights of a graph: `model.onnx_data`, `model.onnx_data_1`, `model.onnx.data`. */
+export const keepsWeightsOf = (graph: string, file: string): boolean =>
+  file.startsWith(graph) && /^[_.]data(_\d+)?$/.test(file.slice(graph.length));
 
 /**
  * Brings weights in files of their own into the model.
@@ -26,6 +30,21 @@ export function inlineExternalData(model: OnnxModel, read: (name: string) => Uin
     const { name, dims, dataType } = tensor;
     return { name, dims, dataType, rawData: file.subarray(from, to) };
   });
+}
+
+/**
+ * The files that an ONNX file keeps weights in, by the names that it knows them by, each with the bytes that it has to
+ * have at the least. Without a length a tensor goes on to the end of its file.
+ * @throws Error if the bytes are no ONNX file
+ */
+export function externalFiles(onnx: Uint8Array): Map<string, number> {
+  const files = new Map<string, number>();
+  for (const tensor of readOnnx(onnx).graph.initializer ?? []) {
+    if (Number(tensor.dataLocation ?? 0) !== EXTERNAL) continue;
+    const { location = '', offset = '0', length = '0' } = placeOf(tensor);
+    files.set(location, Math.max(files.get(location) ?? 0, Number(offset) + Number(length)));
+  }
+  return files;
 }
 
 function placeOf({ externalData }: OnnxTensor): { location?: string; offset?: string; length?: string } {
