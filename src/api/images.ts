@@ -7,7 +7,7 @@ import { type DrawParameters, drawParameters, type ImageFormat, imageFormats } f
 import { BadRequest, parse } from './errors.ts';
 import { callerParameters } from './openai-parameters.ts';
 import { readOptions } from './options.ts';
-import { wellFormed } from './parameters.ts';
+import { wellFormed, withoutNulls } from './parameters.ts';
 
 /** Pixels of an image's side, at least and at most. */
 const side = { least: 64, most: 2048 };
@@ -260,9 +260,3 @@ export function imageUsage(
 
 const withoutUndefined = <T extends object>(value: T): T =>
   Object.fromEntries(Object.entries(value).filter(([, each]) => each !== undefined)) as T;
-
-/** null means "not given" on OpenAI's wire. */
-function withoutNulls(body: unknown): unknown {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) return body;
-  return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
-}

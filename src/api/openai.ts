@@ -8,7 +8,7 @@ import { BadRequest, parse } from './errors.ts';
 import type { GenerationInput } from './events.ts';
 import { chatMessages } from './messages.ts';
 import { inertParameters, unservedParameters } from './openai-parameters.ts';
-import { type generationParameters, looseParameters, wellFormed, whole } from './parameters.ts';
+import { type generationParameters, looseParameters, wellFormed, whole, withoutNulls } from './parameters.ts';
 import { functionParameters, toolParameters, toolUseOf } from './tools.ts';
 import { TRACE_CANDIDATES, type TraceOptions, traceOptions } from './trace.ts';
 
@@ -131,12 +131,6 @@ export function parseChatCompletionRequest(body: unknown): TextRequest {
   const input = { messages, ...toolUseOf(asked) };
   const parameters = { ...request, max_tokens, ...(logprobs && { top_logprobs: top_logprobs ?? 0 }) };
   return { ...textRequest(parameters, [input]), ...(functions && { functionCall: true }) };
-}
-
-/** null means "not given" on OpenAI's wire. */
-function withoutNulls(body: unknown): unknown {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) return body;
-  return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
 }
 
 const ownNames = [

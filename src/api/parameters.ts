@@ -81,3 +81,9 @@ export const looseParameters = generationParameters
   .omit({ constraint: true })
   .extend({ stop: z.union([stopText, generationParameters.shape.stop]) })
   .partial();
+
+/** null means "not given" on OpenAI's wire. */
+export function withoutNulls(body: unknown): unknown {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) return body;
+  return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
+}

@@ -38,15 +38,26 @@ export type CompletionChunk = Wick<Omit<OpenAI.Completion, 'choices' | 'usage'>>
 export type Model = OpenAI.Model & { wick: { placements: ('edge' | 'service')[]; revisions: { edge?: string; service?: string }; kind?: 'image'; size?: number[] } };
 export type Models = { object: 'list'; data: Model[] };
 export type Embeddings = OpenAI.CreateEmbeddingResponse;
+/** output_text is what the client adds to a response by itself; that a response says whether it is kept, OpenAI does and does not describe. */
+export type Respond = Wick<Omit<OpenAI.Responses.Response, 'output_text' | 'output'>> & { output: Said[]; store: boolean };
+/** The published description wants the logprobs of a text, where these types only allow them. */
+type Part = Required<OpenAI.Responses.ResponseOutputText> | OpenAI.Responses.ResponseOutputRefusal;
+type Said = (Omit<OpenAI.Responses.ResponseOutputMessage, 'content'> & { content: Part[] }) | OpenAI.Responses.ResponseFunctionToolCall;
 /**
- * output_text is what the client adds to a response by itself; that a response says whether it is kept, and has null for
- * its usage until there is one, OpenAI does and does not describe.
+ * A text's tokens have their bytes while it is streamed, too: characters may be made of several. Of a call that is done
+ * the published description wants the name, which these types have not.
  */
-export type Respond = Wick<Omit<OpenAI.Responses.Response, 'output_text' | 'usage'>> & {
-  usage: OpenAI.Responses.ResponseUsage | null; store: boolean;
-};
-type Responding<T> = T extends { response: OpenAI.Responses.Response } ? Omit<T, 'response'> & { response: Respond } : T;
+type Token = OpenAI.Responses.ResponseOutputText.Logprob;
+type Responding<T> = T extends { response: OpenAI.Responses.Response } ? Omit<T, 'response'> & { response: Respond }
+  : T extends { logprobs: unknown } ? Omit<T, 'logprobs'> & { logprobs: Token[] }
+  : T extends { item: unknown } ? Omit<T, 'item'> & { item: Said }
+  : T extends { type: 'response.function_call_arguments.done' } ? T & { name: string }
+  : T extends { part: unknown } ? Omit<T, 'part'> & { part: Part } : T;
 export type RespondEvent = Responding<OpenAI.Responses.ResponseStreamEvent>;
+export type Items = {
+  object: 'list'; has_more: boolean; first_id: string; last_id: string;
+  data: (OpenAI.Responses.ResponseInputMessageItem | Said | OpenAI.Responses.ResponseFunctionToolCallOutputItem)[];
+};
 /** A refusal tells the id of its request. */
 export type Refusal = { error: OpenAI.ErrorObject; request_id: string };
 /** An image has its seed and any size; what was drawn is told beside tokens. */
@@ -81,6 +92,33 @@ async function answers(what: string, type: string, path: string, body: object): 
       chunks.push({ what: `${what}, chunk ${chunks.length}`, type, value: JSON.parse(data) });
   }
   return chunks;
+}
+
+/** Every kind of item that a response can be given, in each of the ways in which clients write it. */
+const conversation = [
+  { role: 'developer', content: [{ type: 'input_text', text: 'Be brief.' }] },
+  { role: 'user', content: 'How is the weather?' },
+  { role: 'assistant', content: 'Where?' },
+  { role: 'user', content: [{ type: 'output_text', text: 'In Oslo.' }] },
+  { role: 'assistant', content: [{ type: 'input_text', text: 'I look.' }] },
+  { type: 'function_call', call_id: 'call_1', name: 'weather', arguments: '{}' },
+  { type: 'function_call_output', call_id: 'call_1', output: 'Rain.' },
+  {
+    ...{ type: 'message', role: 'assistant' },
+    content: [
+      { type: 'output_text', text: 'Rain.' },
+      { type: 'refusal', refusal: 'More I do not say.' },
+    ],
+  },
+  { role: 'user', content: 'And in Rome?' },
+];
+
+/** What is told of the items that a response was given. */
+async function itemsOf(body: object): Promise<Typed[]> {
+  const { id } = (await (await post('/v1/responses', body)).json()) as { id: string };
+  const response = await fetch(new URL(`/v1/responses/${id}/input_items?limit=50`, worker.url));
+  expect(response.status).toBe(200);
+  return [{ what: 'the items of a response', type: 'Items', value: await response.json() }];
 }
 
 async function refusal(path: string, init: RequestInit, status: number): Promise<Typed> {
@@ -122,6 +160,10 @@ test('every answer and every chunk is as OpenAI describes it', async () => {
   const format = { type: 'json_schema', json_schema: { name: 'place', schema } };
   const held = { ...chat, response_format: format, max_tokens: 40 };
   const responding = { model, input: 'Write a story about a cat.', max_output_tokens: 16, temperature: 0 };
+  const thought = { include: ['message.output_text.logprobs'], top_logprobs: 2 };
+  const functions = tools.map(({ type, function: described }) => ({ type, ...described }));
+  const picking = { ...responding, tools: functions, tool_choice: 'required', max_output_tokens: 80 };
+  const placed = { text: { format: { type: 'json_schema', name: 'place', schema, description: null } } };
   const embedding = { model, input: ['A cat.', 'A dog.'] };
   const image = { prompt: 'a red square', size: '64x64', steps: 2 };
   const json = { method: 'POST', headers: { 'content-type': 'application/json' } };
@@ -140,6 +182,16 @@ test('every answer and every chunk is as OpenAI describes it', async () => {
     answers('a streamed chat held to a schema', 'ChatChunk', '/v1/chat/completions', { ...held, ...stream }),
     answers('a response', 'Respond', '/v1/responses', responding),
     answers('a streamed response', 'RespondEvent', '/v1/responses', { ...responding, stream: true }),
+    answers('a response with logprobs', 'Respond', '/v1/responses', { ...responding, ...thought }),
+    answers('a streamed response with logprobs', 'RespondEvent', '/v1/responses', {
+      ...{ ...responding, ...thought, stream: true },
+    }),
+    answers('a response that calls tools', 'Respond', '/v1/responses', picking),
+    answers('a streamed response that calls tools', 'RespondEvent', '/v1/responses', {
+      ...{ ...picking, stream: true },
+    }),
+    answers('a response held to a schema', 'Respond', '/v1/responses', { ...responding, ...placed }),
+    itemsOf({ ...responding, input: conversation, tools: functions }),
     answers('embeddings', 'Embeddings', '/v1/embeddings', embedding),
     answers('a completion', 'Completion', '/v1/completions', completion),
     answers('completions with logprobs', 'Completion', '/v1/completions', {

@@ -1,5 +1,6 @@
 /** Responses in OpenAI's form, and the events of their streams, made of a generation's events. */
 import type { GenerationEvent, TokenLogprob, Usage } from '../events.ts';
+import { withoutNulls } from '../parameters.ts';
 import { newId } from './items.ts';
 import type { ResponsesRequest } from './request.ts';
 
@@ -39,7 +40,8 @@ export interface ResponseObject {
   output: OutputItem[];
   error: { code: string; message: string } | null;
   incomplete_details: { reason: 'max_output_tokens' } | null;
-  usage: object | null;
+  /** Of one that has ended by itself. */
+  usage?: object;
   [field: string]: unknown;
 }
 
@@ -83,7 +85,7 @@ export function newResponse(
     service_tier: 'default',
     store,
     temperature: temperature ?? null,
-    text: { format: sent.text?.format ?? { type: 'text' }, verbosity: 'medium' },
+    text: { format: withoutNulls(sent.text?.format) ?? { type: 'text' }, verbosity: 'medium' },
     tool_choice: sent.tool_choice ?? 'auto',
     tools: (sent.tools ?? []).map(({ parameters = null, strict = null, ...tool }) => ({
       ...tool,
@@ -93,7 +95,6 @@ export function newResponse(
     top_logprobs: sent.top_logprobs ?? 0,
     top_p: top_p ?? null,
     truncation: sent.truncation ?? 'disabled',
-    usage: null,
     ...(user !== undefined && { user }),
     ...(safety_identifier !== undefined && { safety_identifier }),
     ...(prompt_cache_key !== undefined && { prompt_cache_key }),

@@ -88,12 +88,18 @@ export function itemsOf(input: string | InputItem[]): Item[] {
 }
 
 type Message = z.infer<typeof message>;
+type Part = z.infer<typeof inputText | typeof outputText | typeof refusal>;
 
-function partsOf(role: Message['role'], content: Message['content']): Exclude<Message['content'], string> {
-  if (typeof content !== 'string') return content;
-  return role === 'assistant'
-    ? [{ type: 'output_text', text: content, annotations: [] }]
-    : [{ type: 'input_text', text: content }];
+/** What the assistant says is output and what the others say is input, however a client names the parts of it. */
+function partsOf(role: Message['role'], content: Message['content']): Part[] {
+  const parts = typeof content === 'string' ? [{ type: 'input_text' as const, text: content }] : content;
+  return (parts as Part[]).map((part): Part => {
+    const text = textOf([part]);
+    if (role !== 'assistant') return { type: 'input_text', text };
+    if (part.type === 'refusal') return part;
+    const { annotations = [], logprobs } = part as Partial<z.infer<typeof outputText>>;
+    return { type: 'output_text', text, annotations, logprobs: logprobs ?? [] };
+  });
 }
 
 const textOf = (content: Message['content']): string =>

@@ -4,7 +4,7 @@ import { type Constraint, jsonSchema } from '../constraint.ts';
 import { BadRequest, parse } from '../errors.ts';
 import type { Parameters } from '../openai.ts';
 import { callerParameters, inertParameters } from '../openai-parameters.ts';
-import { looseParameters, wellFormed, whole } from '../parameters.ts';
+import { looseParameters, wellFormed, whole, withoutNulls } from '../parameters.ts';
 import { functionName, type ToolUse, toolParameters, toolUseOf } from '../tools.ts';
 import { type InputItem, type Item, inputItem, itemsOf } from './items.ts';
 
@@ -184,10 +184,4 @@ function toolsOf({ tools, tool_choice: choice, parallel_tool_calls }: Request): 
     const flat = (text: string) => text.replace(/\.(function|allowed_tools)\b/g, '');
     throw new BadRequest(flat(thrown.message), { param: thrown.param && flat(thrown.param) });
   }
-}
-
-/** null means "not given" on OpenAI's wire. */
-function withoutNulls(body: unknown): unknown {
-  if (typeof body !== 'object' || body === null || Array.isArray(body)) return body;
-  return Object.fromEntries(Object.entries(body).filter(([, value]) => value !== null));
 }

@@ -52,7 +52,8 @@ export const responseAnswer = z.looseObject({
       output_tokens_details: z.object({ reasoning_tokens: count }),
       total_tokens: count,
     })
-    .nullable(),
+    .optional()
+    .describe('Of a response that has ended by itself.'),
 });
 
 const textEvents = ['response.output_text.delta', 'response.output_text.done'] as const;
