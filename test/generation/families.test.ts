@@ -2,27 +2,17 @@ import { cpSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type GenerationEvent, generate } from '../../src/generation/generate.ts';
-import { createDecodingState } from '../../src/generation/kv-cache.ts';
 import type { TextModel } from '../../src/generation/model.ts';
 import { elementTypes } from '../../src/graph/graph.ts';
 import { type OnnxModel, readOnnx, writeOnnx } from '../../src/graph/onnx.ts';
 import { type LoadOptions, loadModelFolder } from '../../src/service/model-folder.ts';
 import { run } from '../cli/run-wick.ts';
-import { type Family, families, familiesFolder } from '../fixtures/families.ts';
+import { distance, type Family, families, familiesFolder, logitsOf } from '../fixtures/families.ts';
 import { temporaryFolder } from '../fixtures/tiny.ts';
 
 const open = (folder: string, options: LoadOptions = {}) =>
   loadModelFolder(folder, { threads: 1, ...options });
 const opened = ({ folder, variants: [variant] }: Family) => open(folder, { variant });
-
-/** The logits that follow each token, the tokens given in pieces of a size. */
-async function logitsOf(model: TextModel, ids: readonly number[], piece: number): Promise<Float32Array[]> {
-  const state = createDecodingState(model);
-  const all: Float32Array[] = [];
-  for (let at = 0; at < ids.length; at += piece) all.push(...(await state.steps(ids.slice(at, at + piece))));
-  state.close();
-  return all;
-}
 
 /** An answer of the likeliest tokens. */
 async function answer(model: TextModel, tokens: number[], most: number) {
@@ -37,9 +27,6 @@ async function answer(model: TextModel, tokens: number[], most: number) {
     written: events.flatMap((event) => (event.type === 'done' ? event.usage.completion_tokens : []))[0],
   };
 }
-
-const distance = (a: Float32Array, b: Float32Array) =>
-  a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i])), 0);
 
 const graphs = families.flatMap((family) => family.variants.map((variant) => ({ ...family, variant })));
 

@@ -1,28 +1,9 @@
 /** Decoders of others, given the output of ours that embeddings are made of: `last_hidden_state`. */
-import {
-  type OnnxGraph,
-  type OnnxModel,
-  type OnnxNode,
-  type OnnxValueInfo,
-  readOnnx,
-  writeOnnx,
-} from '../onnx.ts';
+import { type OnnxGraph, type OnnxModel, type OnnxValueInfo, readOnnx, writeOnnx } from '../onnx.ts';
+import { headOf } from './model-edits.ts';
 
 /** The name that Hugging Face's exports give what the layers make of each token, normalised. */
 export const hiddenStateOutput = 'last_hidden_state';
-
-/** Operators that multiply hidden states with the output table; the hidden states are the first input. */
-const heads = new Set([
-  'MatMul',
-  'FusedMatMul',
-  'MatMulNBits',
-  'MatMulInteger',
-  'Gemm',
-  'DynamicQuantizeMatMul',
-]);
-
-/** Operators between the table's product and `logits` (a bias, a scale, a change of type). */
-const after = new Set(['Cast', 'Identity', 'Add', 'Mul', 'Reshape']);
 
 /** Operators between the hidden states and the product that leave their meaning as it is. */
 const before = new Set(['DynamicQuantizeLinear', 'Cast', 'Identity', 'Reshape', 'Slice']);
@@ -66,16 +47,14 @@ export function exposeHiddenStates({ graph }: OnnxModel): boolean {
 }
 
 /** The name of the value from which the logits are computed, or undefined if it cannot be told. */
-function hiddenStatesOf({ node: nodes, initializer = [], output }: OnnxGraph): string | undefined {
+function hiddenStatesOf(graph: OnnxGraph): string | undefined {
+  const { node: nodes, output } = graph;
   // What stands inside a loop or a branch may read a value by its name from here.
   if (nodes.some(({ attribute = [] }) => attribute.some(({ g, graphs }) => g || graphs))) return undefined;
-  const stored = new Set(initializer.map(({ name }) => name));
+  const head = headOf(graph);
+  if (!head) return undefined;
   const makers = new Map(nodes.flatMap((node) => node.output.map((name) => [name, node] as const)));
-  const computed = ({ input = [] }: OnnxNode) => input.find((name) => name !== '' && !stored.has(name)) ?? '';
-  let maker = makers.get('logits');
-  while (maker && after.has(maker.opType)) maker = makers.get(computed(maker));
-  if (!maker || !heads.has(maker.opType)) return undefined;
-  let name = maker.input[0];
+  let name = head.input[0];
   for (let node = makers.get(name); node && before.has(node.opType); node = makers.get(name)) {
     name = node.input[0];
   }

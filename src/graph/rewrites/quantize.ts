@@ -11,6 +11,7 @@ import {
   declareContrib,
   dimsOf,
   dropUnused,
+  headOf,
   intAttribute,
   storedTensor,
 } from './model-edits.ts';
@@ -59,10 +60,11 @@ export function quantizeModel(
 ): QuantizeReport {
   const { graph } = model;
   const stored = new Map(graph.initializer.map((tensor) => [tensor.name, tensor]));
-  const products = graph.node.flatMap((node) => productOf(node, stored) ?? []);
+  const turned = new Map(graph.node.flatMap((node) => turnedMatrix(node, stored)));
+  const products = graph.node.flatMap((node) => productOf(node, stored, turned) ?? []);
   if (products.length === 0)
     throw new Error('The graph has no product with a stored float32 matrix: there is nothing to quantise.');
-  const logits = new Set(headNodes(model));
+  const givesLogits = headOf(graph);
   const done = new Map<string, StoredRows>();
   const report: QuantizeReport = { quantized: [], left: [] };
 
@@ -78,7 +80,7 @@ export function quantizeModel(
   };
 
   for (const { node, weight, transposed, bias } of products) {
-    const precision = logits.has(node) ? head : bits;
+    const precision = node === givesLogits ? head : bits;
     if (precision === 'full') {
       report.left.push(weight.name);
       continue;
@@ -181,21 +183,37 @@ function transpose(data: Float32Array, rows: number, columns: number): Float32Ar
 }
 
 /** How an operator multiplies with a stored matrix, where it does so in a way that MatMulNBits can. */
-function productOf(node: OnnxNode, stored: ReadonlyMap<string, OnnxTensor>): Product | undefined {
-  const weight = stored.get(node.input?.[1]);
+function productOf(
+  node: OnnxNode,
+  stored: ReadonlyMap<string, OnnxTensor>,
+  turned: ReadonlyMap<string, OnnxTensor>,
+): Product | undefined {
+  const name = node.input?.[1];
+  const weight = stored.get(name) ?? turned.get(name);
   if (!weight || !isMatrix(weight) || stored.has(node.input[0])) return undefined;
+  const turns = (by: number) => (by === 1) !== turned.has(name);
   const plain = (name: string, value: number) => attributeOf(node, name, value) === value;
-  if (node.opType === 'MatMul') return { node, weight, transposed: false };
+  if (node.opType === 'MatMul') return { node, weight, transposed: turns(0) };
   if (node.opType === 'FusedMatMul' && plain('transA', 0) && plain('alpha', 1))
-    return { node, weight, transposed: attributeOf(node, 'transB', 0) === 1 };
+    return { node, weight, transposed: turns(attributeOf(node, 'transB', 0)) };
   if (node.opType === 'Gemm' && plain('transA', 0) && plain('alpha', 1) && plain('beta', 1)) {
     const bias = node.input[2];
     // A bias that is a row of its own size; any other would have to be broadcast.
     if (bias && dimsOf(stored.get(bias) ?? { name: '', dims: [], dataType: 0 }).length !== 1)
       return undefined;
-    return { node, weight, transposed: attributeOf(node, 'transB', 0) === 1, bias: bias || undefined };
+    return { node, weight, transposed: turns(attributeOf(node, 'transB', 0)), bias: bias || undefined };
   }
   return undefined;
+}
+
+/** A stored matrix that is turned before it is multiplied with, as exporters write a table that is used at both ends. */
+function turnedMatrix(
+  { opType, input, output, attribute = [] }: OnnxNode,
+  stored: ReadonlyMap<string, OnnxTensor>,
+): (readonly [string, OnnxTensor])[] {
+  const weight = opType === 'Transpose' && stored.get(input[0]);
+  const order = attribute.find(({ name }) => name === 'perm')?.ints as number[] | undefined;
+  return weight && isMatrix(weight) && Number(order?.[0] ?? 1) === 1 ? [[output[0], weight]] : [];
 }
 
 const isMatrix = (tensor: OnnxTensor): boolean => {
@@ -207,12 +225,3 @@ const isTable = (node: OnnxNode, stored: ReadonlyMap<string, OnnxTensor>): boole
   const weight = stored.get(node.input?.[0]);
   return node.opType === 'Gather' && attributeOf(node, 'axis', 0) === 0 && !!weight && isMatrix(weight);
 };
-
-/** The nodes that `logits` comes from by nothing but casts and reshapes. */
-function* headNodes({ graph }: OnnxModel): Generator<OnnxNode> {
-  const makers = new Map(graph.node.flatMap((node) => node.output.map((name) => [name, node] as const)));
-  for (let node = makers.get('logits'); node; node = makers.get(node.input[0])) {
-    yield node;
-    if (!['Cast', 'Identity', 'Reshape'].includes(node.opType)) return;
-  }
-}
