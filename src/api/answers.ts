@@ -144,6 +144,10 @@ export const modelAnswer = z.object({
       .describe('Of its files, at each place: the same files are the same revision.'),
     kind: z.literal('image').optional().describe('Of a model that draws.'),
     size: z.array(count).length(2).optional().describe('The width and height at which it draws.'),
+    state: z
+      .enum(['idle', 'loading', 'loaded'])
+      .optional()
+      .describe('On the service: one that is not loaded is when it is asked for.'),
   }),
 });
 export const modelsAnswer = z.object({ object: z.literal('list'), data: z.array(modelAnswer) });

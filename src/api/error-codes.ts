@@ -39,6 +39,7 @@ export const errorCodes = {
   overloaded: 503,
   draining: 503,
   model_restarting: 503,
+  model_not_loaded: 503,
   service_unavailable: 503,
   service_broke_off: 503,
   job_too_long: 504,

@@ -1,6 +1,7 @@
 /** The Worker as a Hono app: its routes, and what each of its answers has in common with the others. */
 import { Hono } from 'hono';
 import { requestId } from 'hono/request-id';
+import { routePath } from 'hono/route';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { nearestName } from '../api/nearest-name.ts';
 import { namedType } from './accept.ts';
@@ -18,9 +19,10 @@ app.use(async (c, next) => {
   c.set('came', start);
   await next();
   c.header('x-content-type-options', 'nosniff');
-  console.log(
-    `${c.req.method} ${c.req.path.slice(0, 200)} ${c.res.status} ${Date.now() - start} ms ${c.get('requestId')}`,
-  );
+  // The log has no word of what is asked, also where a path holds it.
+  const route = routePath(c, -1);
+  const path = route.includes(':prompt') ? openPath(route) : c.req.path.slice(0, 200);
+  console.log(`${c.req.method} ${path} ${c.res.status} ${Date.now() - start} ms ${c.get('requestId')}`);
 });
 addRoutes(app, routes);
 

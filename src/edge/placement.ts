@@ -5,7 +5,13 @@ import type { Timings, TraceOptions } from '../api/trace.ts';
 import { Failure } from './failure.ts';
 import { generateInIsolate } from './isolate.ts';
 import { type EdgeModel, edgeModels, revisionOf } from './models.ts';
-import { generateOnService, type ServiceAccess, ServiceDown, serviceModels } from './service.ts';
+import {
+  generateOnService,
+  type ServiceAccess,
+  ServiceDown,
+  type ServiceModel,
+  serviceModels,
+} from './service.ts';
 
 /** Where a model answers. */
 export type Placement = 'edge' | 'service';
@@ -60,6 +66,8 @@ export interface Model {
     kind?: 'image';
     /** Of a model that draws: its own width and height. */
     size?: [width: number, height: number];
+    /** Of the service's: whether it is in memory there. */
+    state?: ServiceModel['state'];
   };
 }
 
@@ -72,15 +80,16 @@ export async function listModels(access: ServiceAccess | undefined, signal: Abor
     models.set(id, { id, object: 'model', created, owned_by: 'wick', wick });
   }
   const others = access ? await serviceModels(access, signal).catch(whenDown([])) : [];
-  for (const { id, created, owned_by, kind, size, version } of others) {
+  for (const { id, created, owned_by, kind, size, version, state } of others) {
     const revisions = version === undefined ? {} : { service: version };
     const model = models.get(id);
     if (model) {
       model.wick.placements.push('service');
       Object.assign(model.wick.revisions, revisions);
+      if (state) model.wick.state = state;
     } else {
       const draws = kind === 'image' && { kind, ...(size && { size }) };
-      const wick = { placements: ['service' as const], revisions, ...draws };
+      const wick = { placements: ['service' as const], revisions, ...draws, ...(state && { state }) };
       models.set(id, { id, object: 'model', created, owned_by, wick });
     }
   }

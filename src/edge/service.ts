@@ -26,6 +26,8 @@ export interface ServiceModel {
   default?: boolean;
   /** Changes with the model's weights, where the service tells. */
   version?: string;
+  /** Whether it is in the service's memory; one that is not is loaded when it is asked for. */
+  state?: 'idle' | 'loading' | 'loaded';
 }
 
 /** Milliseconds: until the service begins to answer, and between two events of a text's stream. */

@@ -1,5 +1,6 @@
 /** The service's routes: signed requests from the edge, events back. */
-import { Hono } from 'hono';
+import { timingSafeEqual } from 'node:crypto';
+import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { requestId } from 'hono/request-id';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
@@ -8,8 +9,11 @@ import { BadRequest, Failure, parse } from '../api/errors.ts';
 import { generateRequest, writeEvent } from '../api/events.ts';
 import { signatureFault } from '../api/signature.ts';
 import { taskRequest } from '../api/tasks.ts';
+import { type Account, type LogEntry, openAccount } from './account.ts';
 import type { ImageHost } from './image-host.ts';
+import type { Metrics } from './metrics.ts';
 import type { ModelHost } from './model-host.ts';
+import { CONTENT_TYPE } from './prometheus.ts';
 
 export interface ServiceOptions {
   secret: string;
@@ -18,25 +22,28 @@ export interface ServiceOptions {
   imageModels?: ReadonlyMap<string, ImageHost>;
   /** Whether the service takes no more requests, for it is about to end. */
   draining: () => boolean;
+  metrics: Metrics;
+  /** Who sends it as a bearer reads the metrics; without one, who signs as the edge does. */
+  metricsToken?: string;
   log: (entry: LogEntry) => void;
-}
-
-/** One request as the log shows it: never what was asked or answered. */
-export interface LogEntry {
-  method: string;
-  path: string;
-  status: number;
-  ms: number;
-  /** The request's id, which the edge has given it. */
-  id: string;
-  model?: string;
-  tokens?: number;
-  images?: number;
 }
 
 const BODY_LIMIT = 8_000_000;
 /** An image and a mask in base64, and two prompts in which every character is escaped. */
 const DRAW_BODY_LIMIT = 2 * Math.ceil(IMAGE_BYTES_LIMIT / 3) * 4 + 100_000;
+
+type Env = { Variables: { requestId: string; came: number } };
+
+/** What the log and the metrics name; all other paths are whatever a stranger wrote. */
+const routes = new Set([
+  '/health',
+  '/ready',
+  '/metrics',
+  '/v1/models',
+  '/v1/generate',
+  '/v1/tasks',
+  '/v1/draw',
+]);
 
 /** The service as a Hono app. */
 export function createService({
@@ -44,22 +51,52 @@ export function createService({
   models,
   imageModels = new Map(),
   draining,
+  metrics,
+  metricsToken,
   log,
-}: ServiceOptions): Hono<{ Variables: { requestId: string } }> {
-  const app = new Hono<{ Variables: { requestId: string } }>();
+}: ServiceOptions): Hono<Env> {
+  const app = new Hono<Env>();
   app.use(requestId());
   const started = Date.now();
 
+  app.use(async (c, next) => {
+    c.set('came', performance.now());
+    await next();
+    // One that streams is counted when its stream ends.
+    const { path } = c.req;
+    if (!c.res.ok || !c.req.path.startsWith('/v1/') || path === '/v1/models')
+      metrics.request(routes.has(path) ? path : 'other', c.res.status);
+  });
+
   app.get('/health', (c) => {
+    const state = (host: ModelHost | ImageHost) => ({ state: host.state(), ...host.load() });
     const list = [
-      ...[...models].map(([id, host]) => ({ id, kind: 'text', ...host.load() })),
-      ...[...imageModels].map(([id, host]) => ({ id, kind: 'image', ...host.load() })),
+      ...[...models].map(([id, host]) => ({ id, kind: 'text', ...state(host) })),
+      ...[...imageModels].map(([id, host]) => ({ id, kind: 'image', ...state(host) })),
     ];
     return c.json({
       status: draining() ? 'draining' : 'ok',
       uptime_s: Math.round((Date.now() - started) / 1000),
       models: list,
     });
+  });
+
+  app.get('/ready', (c) => {
+    const reasons = [
+      ...(draining() ? ['The service is about to end.'] : []),
+      ...[...models, ...imageModels]
+        .filter(([, host]) => host.pinned && host.state() !== 'loaded')
+        .map(([id, host]) => (host.fault() ? `${id} cannot be loaded.` : `${id} is being loaded.`)),
+    ];
+    return c.json({ ready: reasons.length === 0, reasons }, reasons.length === 0 ? 200 : 503);
+  });
+
+  app.get('/metrics', async (c) => {
+    const bearer = c.req.header('authorization');
+    const known =
+      metricsToken !== undefined && bearer !== undefined && same(bearer, `Bearer ${metricsToken}`);
+    if (!known) await checkSignature(c.req.raw, '');
+    return c.text(metrics.text(), 200, { 'content-type': CONTENT_TYPE });
   });
 
   const limit = (maxSize: number) =>
@@ -72,28 +109,33 @@ export function createService({
   const [usual, drawing] = [limit(BODY_LIMIT), limit(DRAW_BODY_LIMIT)];
   app.use('/v1/*', (c, next) => (c.req.path === '/v1/draw' ? drawing(c, next) : usual(c, next)));
   app.use('/v1/*', async (c, next) => {
-    const url = new URL(c.req.url);
-    const body = new Uint8Array(await c.req.arrayBuffer());
-    const fault = await signatureFault(
-      { secret, method: c.req.method, path: url.pathname + url.search, body },
-      c.req.raw.headers,
-    );
-    if (fault) throw new Failure('invalid_signature', fault);
+    await checkSignature(c.req.raw, new Uint8Array(await c.req.arrayBuffer()));
     await next();
   });
+
+  async function checkSignature({ url, method, headers }: Request, body: string | Uint8Array): Promise<void> {
+    const { pathname, search } = new URL(url);
+    const fault = await signatureFault({ secret, method, path: pathname + search, body }, headers);
+    if (fault) throw new Failure('invalid_signature', fault);
+  }
 
   app.get('/v1/models', (c) => {
     const created = Math.floor(started / 1000);
     const entry = (id: string) => ({ id, object: 'model', created, owned_by: 'wick' });
-    const texts = [...models].map(([id, { version }]) => ({ ...entry(id), kind: 'text', version }));
+    const texts = [...models].map(([id, host]) => ({
+      ...entry(id),
+      kind: 'text',
+      version: host.version,
+      state: host.state(),
+    }));
     const images = [...imageModels].map(([id, host], index) => {
-      const { width, height } = host.info() ?? {};
-      const { version } = host;
+      const info = host.info();
       return {
         ...entry(id),
         kind: 'image',
-        size: [width, height],
-        version,
+        ...(info && { size: [info.width, info.height] }),
+        version: host.version,
+        state: host.state(),
         ...(index === 0 && { default: true }),
       };
     });
@@ -106,15 +148,8 @@ export function createService({
     const host = models.get(request.model);
     if (!host)
       throw noModel(request.model, [...models.keys()], imageModels.has(request.model) && 'draws images');
-    const events = admitted(host.admit(request));
-    let tokens = 0;
-    return answer(
-      events,
-      (event) => {
-        if (event.type === 'delta') tokens += event.tokens.length;
-      },
-      logAtEnd(c.get('requestId'), '/v1/generate', request.model, () => ({ tokens })),
-    );
+    const account = accountOf(c, request.model);
+    return answer(admitted(host.admit(request, account.told)), account);
   });
 
   app.post('/v1/tasks', async (c) => {
@@ -122,8 +157,8 @@ export function createService({
     const { model, task } = parse(taskRequest, readJson(await c.req.text()));
     const host = models.get(model);
     if (!host) throw noModel(model, [...models.keys()], imageModels.has(model) && 'draws images');
-    const over = logAtEnd(c.get('requestId'), '/v1/tasks', model, () => ({}));
-    return answer(admitted(host.admit({ task })), () => {}, over);
+    const account = accountOf(c, model);
+    return answer(admitted(host.admit({ task }, account.told)), account);
   });
 
   app.post('/v1/draw', async (c) => {
@@ -132,15 +167,8 @@ export function createService({
     const host = imageModels.get(request.model);
     if (!host)
       throw noModel(request.model, [...imageModels.keys()], models.has(request.model) && 'writes text');
-    const events = admitted(host.admit(request));
-    let images = 0;
-    return answer(
-      events,
-      (event) => {
-        if (event.type === 'image') images++;
-      },
-      logAtEnd(c.get('requestId'), '/v1/draw', request.model, () => ({ images })),
-    );
+    const account = accountOf(c, request.model);
+    return answer(admitted(host.admit(request, account.told)), account);
   });
 
   function refuseWhileDraining(): void {
@@ -150,24 +178,8 @@ export function createService({
     });
   }
 
-  function logAtEnd(
-    id: string,
-    path: string,
-    model: string,
-    counts: () => Pick<LogEntry, 'tokens' | 'images'>,
-  ): () => void {
-    const began = performance.now();
-    return () =>
-      log({
-        method: 'POST',
-        path,
-        status: 200,
-        id,
-        model,
-        ms: Math.round(performance.now() - began),
-        ...counts(),
-      });
-  }
+  const accountOf = (c: Context<Env>, model: string): Account =>
+    openAccount({ path: c.req.path, model, id: c.get('requestId') }, metrics, log);
 
   app.notFound((c) => {
     throw new Failure('not_found', `There is nothing at ${c.req.path.slice(0, 100)}.`);
@@ -179,10 +191,24 @@ export function createService({
         ? thrown
         : new Failure('internal_error', 'Something went wrong in the service.');
     if (retryAfter) c.header('retry-after', String(retryAfter));
-    log({ method: c.req.method, path: c.req.path.slice(0, 100), ms: 0, status, id: c.get('requestId') });
+    const { code } = body.error;
+    log({
+      method: c.req.method,
+      path: routes.has(c.req.path) ? c.req.path : 'other',
+      status,
+      ms: Math.round(performance.now() - c.get('came')),
+      id: c.get('requestId'),
+      ...(code && { error: code }),
+    });
     return c.json({ ...body, request_id: c.get('requestId') }, status as ContentfulStatusCode);
   });
   return app;
+}
+
+/** Whether two texts are the same, in a time that does not tell how far they are. */
+function same(a: string, b: string): boolean {
+  const [x, y] = [a, b].map((text) => Buffer.from(text));
+  return x.length === y.length && timingSafeEqual(x, y);
 }
 
 function readJson(text: string): unknown {
@@ -213,26 +239,22 @@ function admitted<T extends object>(answer: T | { retryAfter: number }): T {
 }
 
 /** Events as lines, no faster than they are read. A reader that leaves ends what it asked for. */
-function answer<T extends object>(
-  events: AsyncGenerator<T, void>,
-  sent: (event: T) => void,
-  over: () => void,
-): Response {
+function answer<T extends { type: string }>(events: AsyncGenerator<T, void>, account: Account): Response {
   const encoder = new TextEncoder();
   const body = new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
         const { done, value } = await events.next();
         if (done) {
-          over();
+          account.end(false);
           controller.close();
           return;
         }
-        sent(value);
         controller.enqueue(encoder.encode(writeEvent(value)));
+        if (value.type === 'done' || value.type === 'error') account.end(false);
       },
       async cancel() {
-        over();
+        account.end(true);
         await events.return();
       },
     },

@@ -1,10 +1,8 @@
-/** An image model's thread as the service sees it: requests prepared, a line before it, and a new thread when one dies. */
+/** An image model as the service asks it: loaded when it is asked for, requests prepared, a line before it. */
 import { randomInt } from 'node:crypto';
-import { Worker } from 'node:worker_threads';
-import type { DrawRequest } from '../api/draw.ts';
+import type { DrawEvent, DrawRequest } from '../api/draw.ts';
 import { Failure } from '../api/errors.ts';
 import { InvalidInputError } from '../generation/parameters.ts';
-import { endThread } from './end-thread.ts';
 import { decodeGiven, type GivenImages } from './image-decode.ts';
 import { failure } from './image-drawing.ts';
 import { folderVersion } from './image-folder.ts';
@@ -18,93 +16,109 @@ import type {
 } from './image-messages.ts';
 import { createImageQueue } from './image-queue.ts';
 import { sizeToDraw, sizeToSend } from './image-size.ts';
+import type { Host, HostOptions } from './model-host.ts';
+import { createModelThread, type Thread } from './model-thread.ts';
 
-export interface ImageHostOptions extends Omit<ImageWorkerStart, 'folder'> {
+export interface ImageHostOptions
+  extends Omit<ImageWorkerStart, 'folder'>,
+    Pick<HostOptions, 'memory' | 'bytes' | 'pinned' | 'worker' | 'onNote'> {
   /** Requests that wait, besides the one that is drawn. */
   maxQueue: number;
-  /** The thread's module. */
-  worker?: URL;
-  onNote?: (note: string) => void;
 }
 
-export interface ImageHost {
-  /** Resolves when the model can draw. Rejects if it cannot be loaded. */
-  ready: Promise<ImageModelInfo>;
+export interface ImageHost extends Host {
   /** Changes with the model's files: the same seed then gives another image. */
-  version: string;
-  /** What is known of the model; absent until it is ready. */
+  readonly version: string;
+  /** What is known of the model; absent until it was loaded once. */
   info(): ImageModelInfo | undefined;
   load(): { running: number; queued: number; seconds_per_image: number };
-  /** Admits a request, or says in how many seconds to come again. */
-  admit(request: Omit<DrawRequest, 'model'>): DrawStream | { retryAfter: number };
-  close(): Promise<void>;
+  /**
+   * Admits a request, or says in how many seconds to come again.
+   * @param told of each event when it happens
+   */
+  admit(
+    request: Omit<DrawRequest, 'model'>,
+    told?: (event: DrawEvent) => void,
+  ): DrawStream | { retryAfter: number };
 }
 
-/** Milliseconds until a thread that died is followed by another; doubled while they die before the model is loaded. */
-const [RESTART, LONGEST_RESTART] = [1000, 30_000];
 const SEEDS = 2 ** 32;
 
 const restarting = new Failure('model_restarting', 'The model broke off and starts again. Try once more.')
   .event;
+const notLoaded = new Failure('model_not_loaded', 'The model cannot be loaded now.').event;
 
-/** Starts a thread for the image model in `folder`. */
+/** The image model in `folder`, in a thread of its own. */
 export function createImageHost(folder: string, options: ImageHostOptions): ImageHost {
   const { maxQueue, provider, threads, variant, credentials, onNote = () => {} } = options;
+  const { memory, bytes, pinned } = options;
   const { worker: module = new URL('./image-worker.ts', import.meta.url) } = options;
   const workerData: ImageWorkerStart = { folder, provider, threads, variant, credentials };
-  const ready = Promise.withResolvers<ImageModelInfo>();
-  ready.promise.catch(() => {});
   let info: ImageModelInfo | undefined;
-  let [worker, closed, wait] = [startWorker(), false, RESTART];
-  const post = (message: ToImageWorker) => worker.postMessage(message);
+  let version = folderVersion(folder);
+  /** Resolves when it is known what the model can draw. */
+  let known = Promise.withResolvers<ImageModelInfo>();
+  known.promise.catch(() => {});
+  let up: Thread<ToImageWorker> | undefined;
+  /** The one that draws now, and whether another has taken its place. */
+  let [drawing, old]: [Thread<ToImageWorker>?, Thread<ToImageWorker>?] = [];
   const queue = createImageQueue({
     maxQueue,
-    draw: (id, drawing) => post({ type: 'draw', id, drawing }),
-    cancel: (id) => post({ type: 'cancel', id }),
+    draw(id, task) {
+      drawing = up;
+      up?.post({ type: 'draw', id, drawing: task });
+    },
+    cancel: (id) => drawing?.post({ type: 'cancel', id }),
+    idle() {
+      void old?.end();
+      old = undefined;
+      memory.settle();
+    },
   });
   /** One file is decoded after another: each may take as much memory as is allowed. */
   let decoding = Promise.resolve();
-
-  function startWorker(): Worker {
-    const started = new Worker(module, { workerData });
-    let loaded = false;
-    started.on('message', (message: FromImageWorker) => {
-      if (message.type === 'ready') {
-        loaded = true;
-        wait = RESTART;
-        info = message.model;
-        ready.resolve(info);
-        queue.setReady(true);
-      }
-      if (message.type === 'failed') {
-        onNote(`${folder} cannot be loaded: ${message.message}`);
-        ready.reject(new Error(message.message));
-      }
+  const thread = createModelThread<ToImageWorker, FromImageWorker>({
+    module,
+    workerData,
+    name: folder,
+    onNote,
+    memory,
+    tenant: { bytes, pinned, load: queue.load, hold: queue.hold },
+    onLoaded(loaded, { model }, before) {
+      up = loaded;
+      info = model;
+      known.resolve(model);
+      if (before && queue.load().running > 0) old = before;
+      else void before?.end();
+      queue.hold(false);
+      queue.setReady(true);
+    },
+    onLeaving() {
+      up = undefined;
+      queue.setReady(false);
+    },
+    onMessage(message) {
       if (message.type === 'event') queue.receive(message.id, message.event);
       if (message.type === 'cancelled') queue.receive(message.id, undefined);
-    });
-    started.on('error', (error) => onNote(`The thread of ${folder} failed: ${error.message}`));
-    started.on('exit', (code) => {
-      if (closed) return;
-      ready.reject(new Error(`The thread of ${folder} ended with code ${code} before the model was loaded.`));
-      queue.setReady(false, restarting);
-      // Nobody waits for a model that cannot be loaded any more.
-      if (!loaded) {
-        queue.failAll(restarting);
-        wait = Math.min(2 * wait, LONGEST_RESTART);
-      }
-      onNote(`The thread of ${folder} ended with code ${code}; a new one starts.`);
-      setTimeout(() => {
-        if (!closed) worker = startWorker();
-      }, wait).unref();
-    });
-    return started;
-  }
+    },
+    onLost(lost, again) {
+      if (old === lost) old = undefined;
+      if (up === lost) up = undefined;
+      if (drawing === lost || !up) queue.setReady(up !== undefined, restarting);
+      if (again) return;
+      // Nobody waits for a model that cannot be loaded.
+      known.reject(new Failure('model_not_loaded', 'The model cannot be loaded now.'));
+      known = Promise.withResolvers();
+      known.promise.catch(() => {});
+      queue.failAll(notLoaded);
+    },
+  });
 
   async function prepare(job: Job, request: Omit<DrawRequest, 'model'>): Promise<void> {
     if (job.over) return;
     try {
-      const model = await ready.promise;
+      const model = await known.promise;
+      job.steps ||= model.defaults.num_inference_steps;
       const { image, mask, parameters } = request;
       if (mask !== undefined && image === undefined)
         throw new InvalidInputError('A mask needs an image that it lies on.', { param: 'mask' });
@@ -116,28 +130,38 @@ export function createImageHost(folder: string, options: ImageHostOptions): Imag
           : await decodeGiven({ image, mask }, (own) => sizeToDraw(model, asked ?? own));
       queue.prepared(job, drawingOf(request, job.seed, model, given));
     } catch (error) {
-      queue.fail(job, failure(error));
+      if (!job.over) queue.fail(job, failure(error));
     }
   }
 
   return {
-    ready: ready.promise,
-    version: folderVersion(folder),
+    bytes,
+    pinned,
+    state: thread.state,
+    fault: thread.fault,
+    deaths: thread.deaths,
+    want: thread.want,
+    async replace() {
+      await thread.replace();
+      version = folderVersion(folder);
+    },
+    close: thread.close,
+    get version() {
+      return version;
+    },
     info: () => info,
     load: queue.load,
-    admit(request) {
+    admit(request, told) {
+      if (thread.state() === 'idle' && thread.wait() > 0) return { retryAfter: Math.ceil(thread.wait()) };
       const { n = 1, seed = randomInt(SEEDS), num_inference_steps } = request.parameters;
       const steps = num_inference_steps ?? info?.defaults.num_inference_steps ?? 0;
-      const admitted = queue.admit({ n, seed, steps });
+      const admitted = queue.admit({ n, seed, steps }, told);
       if ('retryAfter' in admitted) return admitted;
       const { job, events } = admitted;
+      void thread.want().catch(() => {});
       if (request.image === undefined) void prepare(job, request);
       else decoding = decoding.then(() => prepare(job, request));
       return events;
-    },
-    async close() {
-      closed = true;
-      await endThread(worker);
     },
   };
 }

@@ -10,8 +10,10 @@ export interface Job {
   /** Images that are wanted. */
   readonly n: number;
   readonly seed: number;
-  /** Steps of an image, as far as they are known before. */
-  readonly steps: number;
+  /** Steps of an image, as far as they are known. */
+  steps: number;
+  /** Is told of each event when it happens. */
+  readonly told?: (event: DrawEvent) => void;
   /** Image `index` to draw; absent until what was given with the request is decoded. */
   drawing?: (index: number) => Drawing;
   /** Images that are drawn. */
@@ -43,6 +45,7 @@ export function tell(job: Job, event: DrawEvent): void {
   const passing = event.type === 'progress' || event.type === 'queued';
   if (passing && last?.type === event.type) job.events.pop();
   job.events.push(event);
+  job.told?.(event);
   job.wake?.();
 }
 

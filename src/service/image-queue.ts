@@ -11,6 +11,8 @@ export interface ImageQueueOptions {
   maxQueue: number;
   draw: (id: number, drawing: Drawing) => void;
   cancel: (id: number) => void;
+  /** Nothing is drawn any more. */
+  idle?: () => void;
 }
 
 export interface ImageQueue {
@@ -18,6 +20,7 @@ export interface ImageQueue {
   /** Takes a request in, or says in how many seconds to come again. */
   admit(
     request: Pick<Job, 'n' | 'seed' | 'steps'>,
+    told?: Job['told'],
   ): { job: Job; events: DrawStream } | { retryAfter: number };
   /** What was given with a job is decoded: it takes part from now on. */
   prepared(job: Job, drawing: NonNullable<Job['drawing']>): void;
@@ -26,6 +29,8 @@ export interface ImageQueue {
   receive(id: number, event: WorkerEvent | undefined): void;
   /** Whether there is a thread that draws. Without one, what was being drawn fails with `event`. */
   setReady(ready: boolean, event?: WorkerEvent): void;
+  /** Whether no more is begun, though there is a thread. */
+  hold(on: boolean): void;
   failAll(event: WorkerEvent): void;
 }
 
@@ -36,21 +41,22 @@ const PATIENCE = 120;
 
 const notRead = new Failure('not_read', 'The images were not read, so that no more were drawn.').event;
 
-export function createImageQueue({ maxQueue, draw, cancel }: ImageQueueOptions): ImageQueue {
+export function createImageQueue({ maxQueue, draw, cancel, idle = () => {} }: ImageQueueOptions): ImageQueue {
   const jobs = new Set<Job>();
   /** Jobs with images to draw, but for the one that is drawn: the first comes next. */
   const line: Job[] = [];
   let current: { id: number; job: Job; began: number } | undefined;
-  let [ready, nextId, mean] = [false, 1, undefined as number | undefined];
+  let [ready, held, nextId, mean] = [false, false, 1, undefined as number | undefined];
 
   const perImage = () => mean ?? FIRST_GUESS;
   const now = () => performance.now() / 1000;
 
   function advance(): void {
-    if (ready && !current) {
+    if (ready && !held && !current) {
       const at = line.findIndex(canDraw);
       if (at >= 0) begin(line.splice(at, 1)[0]);
     }
+    if (!current) idle();
     tellPlaces();
   }
 
@@ -113,7 +119,7 @@ export function createImageQueue({ maxQueue, draw, cancel }: ImageQueueOptions):
       queued: jobs.size - (current && !current.job.over ? 1 : 0),
       seconds_per_image: Math.round(100 * (mean ?? 0)) / 100,
     }),
-    admit(request) {
+    admit(request, told) {
       if (jobs.size > maxQueue) {
         const stalled = line.filter((job) => hasUnread(job) && now() - job.lastRead > PATIENCE);
         for (const job of stalled) end(job, notRead);
@@ -125,6 +131,7 @@ export function createImageQueue({ maxQueue, draw, cancel }: ImageQueueOptions):
       }
       const job: Job = {
         ...request,
+        told,
         id: nextId++,
         drawn: 0,
         seconds: 0,
@@ -164,6 +171,10 @@ export function createImageQueue({ maxQueue, draw, cancel }: ImageQueueOptions):
       const lost = current?.job;
       if (!ready) current = undefined;
       if (lost && event) end(lost, event);
+      advance();
+    },
+    hold(on) {
+      held = on;
       advance();
     },
     failAll(event) {

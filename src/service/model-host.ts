@@ -1,7 +1,7 @@
-/** A model's thread as the service sees it: admission, a line of bounded length, and a new thread when one dies. */
-import { Worker } from 'node:worker_threads';
+/** A text model as the service asks it: loaded when it is asked for, admission, and a line of bounded length. */
 import { Failure } from '../api/errors.ts';
-import { endThread } from './end-thread.ts';
+import type { ModelMemory } from './model-memory.ts';
+import { createModelThread, type ModelState, type Thread } from './model-thread.ts';
 import {
   EVENTS_TOLD,
   type FromWorker,
@@ -18,26 +18,50 @@ export interface HostOptions extends Omit<WorkerStart, 'folder'> {
   maxQueue: number;
   /** Milliseconds for which a reader may take nothing of what is there before its generation is given up. */
   readerPatience?: number;
+  /** What it shares its memory with, and how many bytes of it it takes. */
+  memory: ModelMemory;
+  bytes: number;
+  /** Whether it is loaded at the start, and stays. */
+  pinned: boolean;
+  /** The thread's module. */
+  worker?: URL;
   onNote?: (note: string) => void;
 }
 
 /** Events of one generation or task, ending with `done` or `error`. Leaving it cancels what is done. */
 export type EventStream = AsyncGenerator<WorkEvent, void>;
 
-export interface ModelHost {
-  /** Resolves when the model answers. Rejects if it cannot be loaded. */
-  ready: Promise<void>;
+/** What text and image models have in common. */
+export interface Host {
+  readonly bytes: number;
+  readonly pinned: boolean;
+  state(): ModelState;
+  /** Why it could not be loaded when it was tried last. */
+  fault(): string | undefined;
+  /** How many of its threads have died. */
+  deaths(): number;
+  load(): { running: number; queued: number };
+  /** Loads it, where it is not. Rejects if it cannot be. */
+  want(): Promise<void>;
+  /** Loads its files as they are now; what runs is finished with those from before. Rejects if they cannot be. */
+  replace(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface ModelHost extends Host {
   /** Tells the model from all others, once it is loaded. */
   readonly version: string | undefined;
-  load(): { running: number; queued: number };
-  /** Admits a request, or says in how many seconds to come again. */
-  admit(work: Work): EventStream | { retryAfter: number };
-  close(): Promise<void>;
+  /**
+   * Admits a request, or says in how many seconds to come again.
+   * @param told of each event when it happens, which may be long before it is read
+   */
+  admit(work: Work, told?: (event: WorkEvent) => void): EventStream | { retryAfter: number };
 }
 
 interface Job {
   id: number;
   work: Work;
+  told: (event: WorkEvent) => void;
   /** Events that the reader has not taken yet. */
   events: WorkEvent[];
   /** Those it has taken and the thread was not told of. */
@@ -46,6 +70,8 @@ interface Job {
   waiting?: number;
   wake?: () => void;
   state: 'queued' | 'running' | 'over';
+  /** What it runs on. */
+  thread?: Thread<ToWorker>;
   came: number;
   began: number;
 }
@@ -53,59 +79,75 @@ interface Job {
 /** Milliseconds without an event after which the reader is told that it still waits. */
 const SILENCE = 5_000;
 
+const restarting = new Failure('model_restarting', 'The model broke off and starts again. Try once more.')
+  .event;
+const notLoaded = new Failure('model_not_loaded', 'The model cannot be loaded now.').event;
+
 export function createModelHost(folder: string, options: HostOptions): ModelHost {
   const { maxConcurrent, maxQueue, provider, threads, variant, onNote = () => {} } = options;
-  const { readerPatience = 30_000 } = options;
+  const { readerPatience = 30_000, memory, bytes, pinned } = options;
+  const { worker: module = new URL('./model-worker.ts', import.meta.url) } = options;
   const workerData: WorkerStart = { folder, provider, threads, variant };
   const jobs = new Map<number, Job>();
   const queue: Job[] = [];
   // Only a thread that has loaded its model is given work: what is posted to a dead one is lost.
-  let [running, nextId, seconds, closed, up] = [0, 1, 2, false, false];
-  let worker: Worker;
-  const ready = Promise.withResolvers<void>();
-  ready.promise.catch(() => {});
+  let up: Thread<ToWorker> | undefined;
+  /** Threads that end as soon as what runs on them is over. */
+  const leaving = new Set<Thread<ToWorker>>();
+  let [running, nextId, seconds, held] = [0, 1, 2, false];
   let version: string | undefined;
-  startWorker();
-  const watch = setInterval(giveUpUnread, readerPatience / 4).unref();
-
-  function startWorker(): void {
-    worker = new Worker(new URL('./model-worker.ts', import.meta.url), {
-      workerData,
-    });
-    worker.on('message', (message: FromWorker) => {
-      if (message.type === 'ready') {
-        up = true;
-        version = message.revision;
-        ready.resolve();
+  const load = () => ({ running, queued: queue.length });
+  const thread = createModelThread<ToWorker, FromWorker>({
+    module,
+    workerData,
+    name: folder,
+    onNote,
+    memory,
+    tenant: {
+      bytes,
+      pinned,
+      load,
+      hold(on) {
+        held = on;
         advance();
+      },
+    },
+    onLoaded(loaded, { revision }, before) {
+      [up, version, held] = [loaded, revision, false];
+      if (before) {
+        leaving.add(before);
+        letGo(before);
       }
-      if (message.type === 'failed') ready.reject(new Error(message.message));
+      advance();
+    },
+    onLeaving() {
+      up = undefined;
+    },
+    onMessage(message) {
       if (message.type === 'event') receive(message.id, message.event);
       if (message.type === 'cancelled') settle(message.id);
-    });
-    worker.on('error', (error) => onNote(`The thread of ${folder} failed: ${error.message}`));
-    worker.on('exit', (code) => {
-      up = false;
-      if (closed) return;
-      ready.reject(new Error(`The thread of ${folder} ended with code ${code} before the model was loaded.`));
-      const lost = [...jobs.values()].filter(({ state }) => state === 'running');
-      for (const job of lost) {
-        const broken = new Failure(
-          'model_restarting',
-          'The model broke off and starts again. Try once more.',
-        );
-        receive(job.id, broken.event);
-      }
-      onNote(`The thread of ${folder} ended with code ${code}; a new one starts.`);
-      setTimeout(startWorker, 1000).unref();
-    });
-  }
+    },
+    onLost(lost, again) {
+      if (up === lost) up = undefined;
+      leaving.delete(lost);
+      for (const job of [...jobs.values()]) if (job.thread === lost) receive(job.id, restarting);
+      // Nobody waits for a model that cannot be loaded.
+      if (!again) for (const job of queue.splice(0)) receive(job.id, notLoaded);
+    },
+  });
+  const watch = setInterval(giveUpUnread, readerPatience / 4).unref();
 
-  const post = (message: ToWorker) => worker.postMessage(message);
+  /** Ends a thread that was replaced, once nothing runs on it. */
+  function letGo(old: Thread<ToWorker> | undefined): void {
+    if (!old || !leaving.has(old) || [...jobs.values()].some(({ thread }) => thread === old)) return;
+    leaving.delete(old);
+    void old.end();
+  }
 
   function receive(id: number, event: WorkEvent): void {
     const job = jobs.get(id);
     if (!job || job.state === 'over') return;
+    job.told(event);
     job.events.push(event);
     job.waiting ??= performance.now();
     if (event.type === 'done' || event.type === 'error') settle(id);
@@ -119,7 +161,7 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
       const seconds = Math.round(readerPatience / 1000);
       const sentence = `Nothing of the answer was read for ${seconds} s, and it was given up.`;
       receive(job.id, new Failure('not_read', sentence).event);
-      post({ type: 'cancel', id: job.id });
+      job.thread?.post({ type: 'cancel', id: job.id });
     }
   }
 
@@ -135,22 +177,25 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
     }
     job.state = 'over';
     job.wake?.();
+    letGo(job.thread);
     advance();
+    if (running === 0) memory.settle();
   }
 
   function advance(): void {
-    while (up && running < maxConcurrent && queue.length > 0) {
+    while (up && !held && running < maxConcurrent && queue.length > 0) {
       const job = queue.shift()!;
       job.state = 'running';
       job.began = performance.now();
       running++;
-      post({ type: 'work', id: job.id, work: job.work, queue: job.began - job.came });
+      job.thread = up;
+      up.post({ type: 'work', id: job.id, work: job.work, queue: job.began - job.came });
     }
   }
 
   function leave(job: Job): void {
     if (job.state === 'over') return;
-    if (job.state === 'running') post({ type: 'cancel', id: job.id });
+    if (job.state === 'running') job.thread?.post({ type: 'cancel', id: job.id });
     else {
       queue.splice(queue.indexOf(job), 1);
       jobs.delete(job.id);
@@ -162,7 +207,7 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
   function take(job: Job): void {
     job.waiting = job.events.length > 0 ? performance.now() : undefined;
     if (++job.untold < EVENTS_TOLD) return;
-    if (job.state === 'running') post({ type: 'taken', id: job.id, count: job.untold });
+    if (job.state === 'running') job.thread?.post({ type: 'taken', id: job.id, count: job.untold });
     job.untold = 0;
   }
 
@@ -195,12 +240,20 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
   }
 
   return {
-    ready: ready.promise,
+    bytes,
+    pinned,
+    state: thread.state,
+    fault: thread.fault,
+    deaths: thread.deaths,
+    want: thread.want,
+    replace: thread.replace,
+    load,
     get version() {
       return version;
     },
-    load: () => ({ running, queued: queue.length }),
-    admit(work) {
+    admit(work, told = () => {}) {
+      // One that could not be loaded is not tried at every request.
+      if (thread.state() === 'idle' && thread.wait() > 0) return { retryAfter: Math.ceil(thread.wait()) };
       if (running >= maxConcurrent && queue.length >= maxQueue) {
         return {
           retryAfter: Math.max(1, Math.ceil((seconds * (queue.length + 1)) / maxConcurrent)),
@@ -209,6 +262,7 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
       const job: Job = {
         id: nextId++,
         work,
+        told,
         events: [],
         untold: 0,
         state: 'queued',
@@ -217,6 +271,7 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
       };
       jobs.set(job.id, job);
       queue.push(job);
+      void thread.want().catch(() => {});
       advance();
       const events = stream(job);
       // A generator that is left before its first step runs no `finally`: leaving has to cancel even then.
@@ -229,9 +284,8 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
       return events;
     },
     async close() {
-      closed = true;
       clearInterval(watch);
-      await endThread(worker);
+      await thread.close();
     },
   };
 }

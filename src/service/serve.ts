@@ -1,109 +1,88 @@
-/** The service as a process: models loaded, a port opened, requests drained at the end. */
+/** The service as a process: models found, a port opened, requests drained at the end. */
 import type { Server } from 'node:http';
-import { basename } from 'node:path';
 import { serve as listen } from '@hono/node-server';
-import { createService, type LogEntry } from './app.ts';
-import type { Credentials } from './image-credentials.ts';
-import { findImageFolders } from './image-folder.ts';
-import { createImageHost, type ImageHost } from './image-host.ts';
-import { findModelFolders, type Provider } from './model-folder.ts';
-import { createModelHost, type ModelHost } from './model-host.ts';
+import type { LogEntry } from './account.ts';
+import { createService } from './app.ts';
+import { createMetrics } from './metrics.ts';
+import { createModels, type ModelsOptions } from './models.ts';
 
-export interface ServeOptions {
-  /** Model folders, or folders of them. */
-  models: string[];
+export interface ServeOptions extends ModelsOptions {
   host: string;
   port: number;
   secret: string;
-  provider: Provider;
-  threads: number;
-  variant: string;
-  maxConcurrent: number;
-  maxQueue: number;
-  /** Whose signature drawn images get. */
-  credentials?: Credentials;
-  /** Milliseconds; see `HostOptions`. */
-  readerPatience?: number;
+  /** See `ServiceOptions`. */
+  metricsToken?: string;
   log: (entry: LogEntry) => void;
-  note: (text: string) => void;
-  /** The module of image models' threads, where it is not to be the service's own. */
-  imageWorker?: URL;
 }
 
 export interface RunningService {
   port: number;
+  /** Resolves when the preloaded models are there. Rejects if one of them cannot be loaded. */
+  preloaded: Promise<void>;
+  /** Takes in the model folders as they are now: new ones, changed ones, and that some are gone. */
+  reload(): Promise<void>;
   /** Takes no more requests, waits for those that run (at most `timeout` milliseconds), and ends. */
   drain(timeout: number): Promise<void>;
 }
 
 /**
- * Starts the service.
- * @throws Error if no model is found or loads, the secret is too short, or the port is taken
+ * Starts the service. It listens before any model is loaded.
+ * @throws Error if no model is found, they do not fit in the memory, the secret is too short, or the port is taken
  */
 export async function startService(options: ServeOptions): Promise<RunningService> {
-  const { secret, host, port, note, log } = options;
+  const { secret, host, port, log } = options;
   if (secret.length < 16) {
     throw new Error(
       'The service needs WICK_SECRET, 16 characters or more, which it shares with the edge: WICK_SECRET=$(openssl rand -hex 32) makes one.',
     );
   }
-  const folders = options.models.flatMap(findModelFolders);
-  const imageFolders = options.models.flatMap(findImageFolders);
-  if (folders.length + imageFolders.length === 0)
-    throw new Error(
-      `No model is in ${options.models.join(', ')}: a model folder has a config.json and an onnx folder, or a model_index.json.`,
-    );
-  const models = new Map<string, ModelHost>(
-    folders.map((folder) => [basename(folder), createModelHost(folder, { ...options, onNote: note })]),
-  );
-  const imageModels = new Map<string, ImageHost>(
-    imageFolders.map((folder) => [
-      basename(folder),
-      createImageHost(folder, { ...options, worker: options.imageWorker, onNote: note }),
-    ]),
-  );
-  const hosts = [...models.values(), ...imageModels.values()];
+  const models = createModels(options);
   let draining = false;
-  const closeModels = () => Promise.all(hosts.map((host) => host.close()));
-  try {
-    await Promise.all<unknown>(hosts.map((host) => host.ready));
-    const app = createService({
-      secret,
-      models,
-      imageModels,
-      draining: () => draining,
-      log,
-    });
-    const server = await new Promise<Server>((resolve, reject) => {
-      const opened = listen({ fetch: app.fetch, hostname: host, port }, () => resolve(opened)) as Server;
-      opened.on('error', (error: NodeJS.ErrnoException) =>
-        reject(
-          error.code === 'EADDRINUSE'
-            ? new Error(
-                `Port ${port} is taken by another program: --port or WICK_SERVICE_PORT chooses another.`,
-              )
-            : error,
-        ),
-      );
-    });
-    const address = server.address() as { port: number };
-    const busy = () => hosts.some((host) => host.load().running + host.load().queued > 0);
-    return {
-      port: address.port,
-      async drain(timeout) {
-        draining = true;
-        const end = performance.now() + timeout;
-        while (busy() && performance.now() < end) await new Promise((resolve) => setTimeout(resolve, 20));
-        // Answers that are complete here may still be on their way out.
-        const closed = new Promise((resolve) => server.close(resolve));
-        server.closeIdleConnections();
-        await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, 1000))]);
-        server.closeAllConnections();
-        await closeModels();
-      },
-    };
-  } catch (error) {
-    await closeModels();
+  const app = createService({
+    secret,
+    metricsToken: options.metricsToken,
+    models: models.texts,
+    imageModels: models.images,
+    metrics: createMetrics(models.texts, models.images),
+    draining: () => draining,
+    log,
+  });
+  const server = await open(app.fetch, host, port).catch(async (error) => {
+    await models.close();
     throw error;
-  }
+  });
+  const preloaded = models.preload();
+  preloaded.catch(() => {});
+  return {
+    port: (server.address() as { port: number }).port,
+    preloaded,
+    reload: models.reload,
+    async drain(timeout) {
+      draining = true;
+      const end = performance.now() + timeout;
+      while (models.busy() && performance.now() < end)
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      // Answers that are complete here may still be on their way out.
+      const closed = new Promise((resolve) => server.close(resolve));
+      server.closeIdleConnections();
+      await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, 1000))]);
+      server.closeAllConnections();
+      await models.close();
+    },
+  };
+}
+
+function open(fetch: ReturnType<typeof createService>['fetch'], host: string, port: number): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const server = listen({ fetch, hostname: host, port }, () => resolve(server)) as Server;
+    server.on('error', (error: NodeJS.ErrnoException) =>
+      reject(
+        error.code === 'EADDRINUSE'
+          ? new Error(
+              `Port ${port} is taken by another program: --port or WICK_SERVICE_PORT chooses another.`,
+            )
+          : error,
+      ),
+    );
+  });
 }

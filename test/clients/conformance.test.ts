@@ -35,7 +35,7 @@ export type CompletionChunk = Wick<Omit<OpenAI.Completion, 'choices' | 'usage'>>
   choices: (Omit<OpenAI.CompletionChoice, 'finish_reason'> & { finish_reason: OpenAI.CompletionChoice['finish_reason'] | null })[];
   usage?: OpenAI.CompletionUsage | null;
 };
-export type Model = OpenAI.Model & { wick: { placements: ('edge' | 'service')[]; revisions: { edge?: string; service?: string }; kind?: 'image'; size?: number[] } };
+export type Model = OpenAI.Model & { wick: { placements: ('edge' | 'service')[]; revisions: { edge?: string; service?: string }; kind?: 'image'; size?: number[]; state?: 'idle' | 'loading' | 'loaded' } };
 export type Models = { object: 'list'; data: Model[] };
 export type Embeddings = OpenAI.CreateEmbeddingResponse;
 /** output_text is what the client adds to a response by itself; that a response says whether it is kept, OpenAI does and does not describe. */

@@ -10,6 +10,9 @@ beforeAll(async () => {
   worker = await startWorker({ WICK_SERVICE_URL: service.url, WICK_SECRET: secret });
 });
 afterAll(async () => {
+  // A path with a prompt is logged without it.
+  expect(worker.log.join('\n')).toMatch(/GET \/image\/\{prompt\} 200/);
+  expect(worker.log.join('\n')).not.toMatch(/apple/);
   await worker?.stop();
   await service?.down();
 });

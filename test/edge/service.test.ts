@@ -37,7 +37,7 @@ afterEach(async () => {
 async function startService(): Promise<void> {
   service = spawn(
     process.execPath,
-    ['src/cli/wick.js', 'serve', '--port', String(port), '--models', 'models'],
+    ['src/cli/wick.js', 'serve', '--port', String(port), '--models', 'models', '--preload'],
     {
       cwd: root,
       env: { ...process.env, WICK_SECRET: secret },
@@ -46,7 +46,7 @@ async function startService(): Promise<void> {
   );
   await until(
     'the service',
-    async () => (await fetch(`http://127.0.0.1:${port}/health`).catch(() => undefined))?.ok ?? false,
+    async () => (await fetch(`http://127.0.0.1:${port}/ready`).catch(() => undefined))?.ok ?? false,
   );
 }
 

@@ -1,5 +1,6 @@
 import { afterEach, expect, it } from 'vitest';
 import { createModelHost, type EventStream, type ModelHost } from '../../src/service/model-host.ts';
+import { createModelMemory } from '../../src/service/model-memory.ts';
 import type { WorkEvent } from '../../src/service/worker-messages.ts';
 
 const folder = new URL('../../models/Llama-wick-3M', import.meta.url).pathname;
@@ -7,8 +8,10 @@ let host: ModelHost;
 afterEach(() => host?.close());
 
 async function start(maxConcurrent: number, readerPatience: number): Promise<void> {
-  host = createModelHost(folder, { threads: 1, maxConcurrent, maxQueue: 4, readerPatience });
-  await host.ready;
+  const memory = createModelMemory(Infinity);
+  const own = { memory, bytes: 0, pinned: true };
+  host = createModelHost(folder, { ...own, threads: 1, maxConcurrent, maxQueue: 4, readerPatience });
+  await host.want();
 }
 /** Far more events than may be on their way. */
 const long = {

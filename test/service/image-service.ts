@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { DRAW_LINE_LIMIT, type DrawEvent, drawEvent } from '../../src/api/draw.ts';
 import { readEventsOf } from '../../src/api/events.ts';
 import { signRequest } from '../../src/api/signature.ts';
-import type { LogEntry } from '../../src/service/app.ts';
+import type { LogEntry } from '../../src/service/account.ts';
 import { startService } from '../../src/service/serve.ts';
 
 export const secret = 'a secret for tests alone';
@@ -33,6 +33,7 @@ export async function startDrawService(
   const [log, notes]: [LogEntry[], string[]] = [[], []];
   const service = await startService({
     models: [folder, ...texts],
+    preload: true,
     host: '127.0.0.1',
     port: 0,
     secret,
@@ -44,7 +45,15 @@ export async function startDrawService(
     log: (entry) => log.push(entry),
     note: (note) => notes.push(note),
     imageWorker: new URL('./image-fake-worker.ts', import.meta.url),
-  }).finally(() => rmSync(folder, { recursive: true }));
+  });
+  try {
+    await service.preloaded;
+  } catch (error) {
+    await service.drain(0);
+    throw error;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
   const url = `http://127.0.0.1:${service.port}`;
   return {
     url,

@@ -410,12 +410,12 @@ describe('a thread that dies', () => {
     });
     expect((await waiting).at(-1)).toMatchObject({ type: 'done' });
     expect((await beside).at(-1)).toMatchObject({ type: 'done' });
-    expect(service.notes.join('\n')).toMatch(/draw-fixed ended with code 3; a new one starts/);
+    expect(service.notes.join('\n')).toMatch(/draw-fixed broke off: it ended with code 3/);
   });
 
   it('keeps the service from starting where the model cannot be loaded', async () => {
     await expect(startDrawService(['broken'])).rejects.toThrow(
-      /ended with code 1 before the model was loaded/,
+      /broken cannot be loaded: It cannot be loaded/,
     );
   });
 });
@@ -449,6 +449,6 @@ it('logs how many images were drawn, and never what', () => {
 
 it('ends with a sentence where a model cannot be loaded, also while another is being loaded', async () => {
   await expect(startDrawService(['draw-broken', free], { texts: [`models/${text}`] })).rejects.toThrow(
-    /draw-broken ended with code 1 before the model was loaded/,
+    /draw-broken cannot be loaded: It cannot be loaded/,
   );
 });

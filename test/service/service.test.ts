@@ -1,9 +1,11 @@
 import { spawn } from 'node:child_process';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { readEvents, type ServiceEvent } from '../../src/api/events.ts';
 import { signRequest } from '../../src/api/signature.ts';
 import { type ServiceProcess, secret, startService } from '../fixtures/service.ts';
+import { copyModel, modelsFolder } from './text-service.ts';
 
 const wick = new URL('../../src/cli/wick.js', import.meta.url).pathname;
 const model = 'Llama-wick-3M';
@@ -232,6 +234,23 @@ describe('the process', () => {
       usage: { completion_tokens: 300 },
     });
     expect(await own.exit).toBe(0);
+  });
+
+  it('looks at its folders again on SIGHUP', async () => {
+    const folder = modelsFolder({ first: 'smollm2' });
+    const own = await startService('--models', folder);
+    copyModel('gpt2', join(folder, 'second'));
+    own.child.kill('SIGHUP');
+    await vi.waitUntil(() => own.log.some((line) => line.includes('second is new')), 5000);
+    const events = await eventsOf(
+      await own.ask('POST', '/v1/generate', {
+        ...request(3),
+        model: 'second',
+        parameters: { max_tokens: 3 },
+      }),
+    );
+    expect(events.at(-1)).toMatchObject({ type: 'done' });
+    await own.stop();
   });
 
   const ending = (args: string[], env: object) =>

@@ -1,13 +1,16 @@
 import { readFileSync } from 'node:fs';
+import { isatty } from 'node:tty';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import type { LogEntry } from '../../service/app.ts';
+import type { LogEntry } from '../../service/account.ts';
 import { type Provider, providers } from '../../service/model-folder.ts';
-import { startService } from '../../service/serve.ts';
+import { type RunningService, startService } from '../../service/serve.ts';
 import { resolveModel } from '../hub/model-cache.ts';
 import { printJson } from '../output.ts';
 
 interface Options {
   models: string[];
+  preload?: true | string[];
+  memory?: number;
   host: string;
   port: number;
   provider: Provider;
@@ -29,6 +32,15 @@ export function serveCommand(): Command {
       'Run the service: signed requests from the edge in, events of generations out. WICK_SECRET is what both share.',
     )
     .option('--models <dirs...>', 'model folders, or folders of them', ['models'])
+    .option(
+      '--preload [models...]',
+      'load these at the start and keep them (all where none is named); others are loaded when they are asked for',
+    )
+    .option(
+      '--memory <size>',
+      'weights that may be loaded at a time, as 8GB: who was not asked for longest makes room',
+      bytes,
+    )
     .option(
       '--port <n>',
       'port (or WICK_SERVICE_PORT)',
@@ -62,9 +74,10 @@ export function serveCommand(): Command {
     .addOption(new Option('--c2pa-key <file>', 'the key of the first certificate, PEM').env('WICK_C2PA_KEY'))
     .option('--json', 'write the log as one JSON object a line')
     .action(async (options: Options) => {
-      const note = (text: string) => (options.json ? printJson({ note: text }) : console.log(text));
+      const note = (text: string) =>
+        options.json ? printJson({ time: now(), note: text }) : console.log(text);
       const log = options.json
-        ? (entry: LogEntry) => printJson(entry)
+        ? (entry: LogEntry) => printJson({ time: now(), ...entry })
         : (entry: LogEntry) => console.log(logLine(entry));
       const service = await startService({
         ...options,
@@ -72,24 +85,47 @@ export function serveCommand(): Command {
         credentials: credentialsOf(options),
         readerPatience: options.readerPatience * 1000,
         secret: process.env.WICK_SECRET ?? '',
+        metricsToken: process.env.WICK_METRICS_TOKEN || undefined,
         log,
         note,
       });
       note(`The service listens at http://${options.host}:${service.port}`);
-      await new Promise<void>((resolve) => {
-        let ending = false;
-        const end = (code: number) => () => {
-          if (ending) process.exit(code);
-          ending = true;
-          note('Ending: running answers are finished first.');
-          void service.drain(options.drainTimeout * 1000).then(() => {
-            process.exitCode = code;
-            resolve();
-          });
-        };
-        process.on('SIGINT', end(130)).on('SIGTERM', end(0));
-      });
+      const end = untilEnd(service, options.drainTimeout * 1000, note);
+      try {
+        await service.preloaded;
+        if (options.preload) note('The preloaded models are there.');
+      } catch (error) {
+        await service.drain(0);
+        throw error;
+      }
+      await end;
     });
+}
+
+const now = () => new Date().toISOString();
+
+/** Resolves when a signal has asked for the end, and what ran is over. SIGHUP asks to look at the folders again. */
+function untilEnd(service: RunningService, timeout: number, note: (text: string) => void): Promise<void> {
+  const onTerminal = isatty(1);
+  return new Promise((resolve) => {
+    let ending = false;
+    const end = (code: number) => {
+      if (ending) process.exit(code);
+      ending = true;
+      note('Ending: running answers are finished first.');
+      void service.drain(timeout).then(() => {
+        process.exitCode = code;
+        resolve();
+      });
+    };
+    process.on('SIGINT', () => end(130)).on('SIGTERM', () => end(0));
+    process.on('SIGHUP', () => {
+      // A terminal that is closed sends it, too.
+      if (onTerminal && !isatty(1)) return end(0);
+      note('Looking at the model folders again.');
+      service.reload().catch((error: Error) => note(`The models stay as they were: ${error.message}`));
+    });
+  });
 }
 
 function credentialsOf({ c2paCertificate, c2paKey }: Options) {
@@ -106,10 +142,12 @@ function credentialsOf({ c2paCertificate, c2paKey }: Options) {
   return { certificate: read(c2paCertificate), key: read(c2paKey) };
 }
 
-function logLine({ method, path, status, ms, id, model, tokens, images }: LogEntry): string {
+function logLine(entry: LogEntry): string {
+  const { method, path, status, ms, id, model, error, tokens, images, first_token_ms } = entry;
   const rate = tokens && ms > 0 ? `${tokens} tokens, ${((tokens / ms) * 1000).toFixed(0)} tokens/s` : '';
+  const first = first_token_ms !== undefined && `first after ${first_token_ms} ms`;
   const drawn = images !== undefined && `${images} ${images === 1 ? 'image' : 'images'}`;
-  return [method, path, status, `${ms} ms`, model, rate, drawn, id].filter(Boolean).join(' ');
+  return [method, path, status, error, `${ms} ms`, model, rate, first, drawn, id].filter(Boolean).join(' ');
 }
 
 const whole = (min: number, max: number) => (value: string) => {
@@ -118,3 +156,11 @@ const whole = (min: number, max: number) => (value: string) => {
     throw new InvalidArgumentError(`It is a whole number from ${min} to ${max}.`);
   return number;
 };
+
+/** 8GB, 8GiB, 512MB or a number of bytes. */
+function bytes(text: string): number {
+  const [, number, unit = ''] = /^(\d+(?:\.\d+)?)\s*([kmgt]i?b|b)?$/i.exec(text) ?? [];
+  if (number === undefined) throw new InvalidArgumentError('It is a size, like 8GB, 512MB or 1.5GiB.');
+  const power = 'bkmgt'.indexOf(unit.toLowerCase().charAt(0) || 'b');
+  return Math.round(Number(number) * (/i/i.test(unit) ? 1024 : 1000) ** power);
+}

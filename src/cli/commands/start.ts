@@ -62,7 +62,7 @@ async function start({ port, servicePort, host, json }: Options): Promise<number
 
   log('wick', 'Starting the service and the Worker.');
   const address = ['--host', '127.0.0.1', '--port', String(servicePort)];
-  const serve = ['serve', '--models', models, ...address];
+  const serve = ['serve', '--models', models, '--preload', ...address];
   const service = superviseService(serve, variables, log, ending.signal);
   try {
     const bundle = await bundleWorker(ending.signal).catch((error) => {
