@@ -26,6 +26,10 @@ export const generateRequest = z.strictObject({
   input: generationInput,
   parameters: generationParameters.partial(),
   trace: traceOptions.optional(),
+  /** Only requests with the same one find each other's prompts in the cache. */
+  salt: z.string().max(200).optional(),
+  /** Smaller is served first. */
+  priority: z.number().int().min(-1000).max(1000).optional(),
 });
 /** The body of the service's `POST /v1/generate`. */
 export type GenerateRequest = z.infer<typeof generateRequest>;
@@ -34,6 +38,7 @@ export const usageSchema = z.object({
   prompt_tokens: z.number().int(),
   completion_tokens: z.number().int(),
   total_tokens: z.number().int(),
+  prompt_tokens_details: z.object({ cached_tokens: z.number().int() }).optional(),
 });
 export type Usage = z.infer<typeof usageSchema>;
 

@@ -24,8 +24,11 @@ export const timings = z.object({
   prefill: milliseconds,
   first_token: milliseconds,
   total: milliseconds,
+  cached: z.number().int().optional(),
+  proposed: z.number().int().optional(),
+  accepted: z.number().int().optional(),
 });
-/** Milliseconds, measured where the work was done. */
+/** Milliseconds, but for what is in tokens, measured where the work was done. */
 export type Timings = z.infer<typeof timings>;
 
 const candidate = z.object({ id, text: z.string(), probability: z.number() });

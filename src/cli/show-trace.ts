@@ -25,6 +25,9 @@ export function* traceLines({ request, choices }: AnswerTrace): Generator<string
   yield `${model} ${styled('dim', `revision ${revision}`)}, seed ${parameters.seed}`;
   yield `${ran.place}: ${ran.runtime}, ${ran.provider}, ${ran.threads} ${ran.threads === 1 ? 'thread' : 'threads'}`;
   yield `queue ${ms(timings.queue)}, tokenize ${ms(timings.tokenize)}, prefill ${ms(timings.prefill)}, total ${ms(timings.total)}`;
+  const { cached, proposed, accepted } = timings;
+  if (cached) yield `${cached} tokens of the prompt were in the cache`;
+  if (proposed) yield `${accepted} of ${proposed} tokens that were computed ahead were drawn`;
   yield `prompt, ${prompt.length} tokens: ${prompt.map(({ text }) => quoted(text)).join(' ')}`;
   for (const [index, tokens] of choices.entries()) {
     if (choices.length > 1) yield `\nchoice ${index}`;

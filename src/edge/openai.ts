@@ -82,7 +82,7 @@ async function* joined(
   choices: number,
   ask: (place: number) => Promise<{ events: AsyncGenerator<GenerationEvent> }>,
 ): AsyncGenerator<GenerationEvent> {
-  const usage: Usage = { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0 };
+  let usage: Usage | undefined;
   /** Of the first, but for the time in all. */
   let timings: Timings | undefined;
   let trace: RequestTrace | undefined;
@@ -92,7 +92,7 @@ async function* joined(
       if (event.type === 'start') {
         if (place === 0) yield event;
       } else if (event.type === 'done') {
-        for (const name of Object.keys(usage) as (keyof Usage)[]) usage[name] += event.usage[name];
+        usage = usage ? addUsage(usage, event.usage) : event.usage;
         trace ??= event.trace;
         timings =
           timings && event.timings
@@ -101,8 +101,20 @@ async function* joined(
       } else yield { ...event, index: place * choices + event.index };
     }
   }
-  yield { type: 'done', usage, timings, trace };
+  yield { type: 'done', usage: usage!, timings, trace };
 }
+
+const addUsage = (a: Usage, b: Usage): Usage => ({
+  prompt_tokens: a.prompt_tokens + b.prompt_tokens,
+  completion_tokens: a.completion_tokens + b.completion_tokens,
+  total_tokens: a.total_tokens + b.total_tokens,
+  ...(a.prompt_tokens_details &&
+    b.prompt_tokens_details && {
+      prompt_tokens_details: {
+        cached_tokens: a.prompt_tokens_details.cached_tokens + b.prompt_tokens_details.cached_tokens,
+      },
+    }),
+});
 
 /** Chunks as server-sent events. One that ends in a failure ends with its error object, and without `[DONE]`. */
 async function* sentEvents(chunks: AsyncGenerator<object>, requestId: string): AsyncGenerator<string> {

@@ -1,7 +1,8 @@
 /** One answer to a prompt, token by token. */
 import { constrainAnswer } from './constraint/constrained-answer.ts';
-import { createDecodingState, type DecodingState } from './kv-cache.ts';
+import type { DecodingState, Savings } from './kv-cache.ts';
 import { type TokenLogprob, tokenLogprob } from './logprobs.ts';
+import { macrotask } from './macrotask.ts';
 import type { TextModel } from './model.ts';
 import type { GenerationParameters } from './parameters.ts';
 import { createSampler, type Observe } from './sampler.ts';
@@ -22,6 +23,20 @@ export interface Ending {
   completion_tokens: number;
   /** The mean of the logarithms of its tokens' probabilities, where they were computed. */
   mean_logprob: number;
+  savings?: Savings;
+}
+
+/** How an answer is written. */
+export interface Writing {
+  signal?: AbortSignal;
+  /** Begins a sequence; it is closed when the answer is over. */
+  open: () => DecodingState;
+  /** Whether the tokens' probabilities are computed though they are not told. */
+  scored?: boolean;
+  /** A text: special tokens with their names in it are shown. */
+  marks?: string;
+  /** Gets to see how the answer comes about. */
+  watch?: Watch;
 }
 
 /** Who watches how an answer comes about. Times are in milliseconds. */
@@ -41,18 +56,12 @@ const ECHOED = 32;
  * Writes one answer. Between two tokens the event loop gets its turn; after the signal's abort, or when the reader
  * leaves, at most the running step is finished.
  * @param prompt at least one token, fewer than the model's context
- * @param scored whether the tokens' probabilities are computed though they are not told
- * @param marks a text: special tokens with their names in it are shown
- * @param watch gets to see how the answer comes about
  */
 export async function* writeChoice(
   model: TextModel,
   prompt: readonly number[],
   parameters: GenerationParameters,
-  signal: AbortSignal | undefined,
-  scored = false,
-  marks = '',
-  watch?: Watch,
+  { signal, open, scored = false, marks = '', watch }: Writing,
 ): AsyncGenerator<Piece, Ending> {
   const { tokenizer, endTokens } = model;
   const { top_logprobs, max_tokens, stop, stop_token_ids } = parameters;
@@ -69,7 +78,7 @@ export async function* writeChoice(
   const sampler = createSampler(parameters, prompt, vocabulary, watch?.observe, constraint);
   const decoder = tokenizer.streamDecoder(marks);
   const matcher = createStopMatcher(stop);
-  const state = createDecodingState(model);
+  const state = open();
   let [written, sum] = [0, 0];
   let finish: FinishReason = 'length';
   let unsent: Piece = emptyPiece(top_logprobs);
@@ -132,6 +141,7 @@ export async function* writeChoice(
       finish_reason: finish,
       completion_tokens: written,
       mean_logprob: sum / Math.max(1, written),
+      ...(state.savings && { savings: state.savings }),
     };
   } finally {
     state.close();
@@ -169,13 +179,3 @@ const emptyPiece = (logprobs: number | null): Piece => ({
   tokens: [],
   ...(logprobs !== null && { logprobs: [] }),
 });
-
-/** Lets everything else that waits run once: timers, other requests, aborts. */
-export const macrotask = (): Promise<void> =>
-  new Promise((resolve) => {
-    const { setImmediate: immediate } = globalThis as {
-      setImmediate?: (task: () => void) => void;
-    };
-    if (immediate) immediate(resolve);
-    else setTimeout(resolve, 0);
-  });

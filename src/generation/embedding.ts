@@ -1,7 +1,7 @@
 /** Texts as vectors: the mean of what a decoder's layers make of the tokens, at length 1. */
 import type { Tensor } from 'onnxruntime-common';
 import { fromFloat16 } from '../graph/rewrites/float16.ts';
-import { macrotask } from './choice.ts';
+import { macrotask } from './macrotask.ts';
 import type { TextModel } from './model.ts';
 import { InvalidInputError } from './parameters.ts';
 

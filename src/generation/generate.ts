@@ -1,16 +1,20 @@
 /** Answers to a prompt, as events. */
 import type { ChatMessage } from './chat-message.ts';
-import { macrotask, type Watch, writeChoice } from './choice.ts';
+import { writeChoice } from './choice.ts';
 import { checkConstraint } from './constraint/constrained-answer.ts';
+import type { Engine } from './engine/engine.ts';
 import { fillInTheMiddle } from './fill-in-the-middle.ts';
+import { createDecodingState, type DecodingState } from './kv-cache.ts';
 import type { TokenLogprob } from './logprobs.ts';
+import { macrotask } from './macrotask.ts';
+import { merge } from './merge.ts';
 import type { TextModel } from './model.ts';
 import { completeParameters, type GenerationParameters, InvalidInputError } from './parameters.ts';
 import { drawSeed } from './random.ts';
-import { type AnswerEnding, type AnswerPiece, type ToolCallPiece, toolCalling } from './tools/answer.ts';
+import { type AnswerEnding, type ToolCallPiece, toolCalling } from './tools/answer.ts';
 import { planTools, type ToolUse } from './tools/use.ts';
 import {
-  createTracer,
+  createTracers,
   inMilliseconds,
   type RequestTrace,
   requestTrace,
@@ -33,6 +37,10 @@ export interface Usage {
   prompt_tokens: number;
   completion_tokens: number;
   total_tokens: number;
+  prompt_tokens_details: {
+    /** Tokens of the prompt whose keys and values were there from another request. */
+    cached_tokens: number;
+  };
 }
 
 export type GenerationEvent =
@@ -54,12 +62,22 @@ export interface GenerateOptions {
   place?: string;
   /** Asks for a trace. */
   trace?: TraceOptions;
+  /** Computes the answer, those of other requests beside it. Without one it is computed by itself. */
+  engine?: Engine;
+  /** In the engine's cache a request finds the prompts of those with the same salt alone. */
+  salt?: string;
+  /** Smaller is served first by the engine. */
+  priority?: number;
 }
+
+/** Of one choice. */
+type ChoiceEvent = Extract<GenerationEvent, { index: number }>;
 
 /**
  * Generates answers: one `start`, for each choice any number of `delta` and `tool_call` and one `end`, and one `done`.
- * Choices are written one after the other, choice i with the seed that lies i above the given one. Of `best_of` the
- * likeliest are given when all are written.
+ * Choice i is written with the seed that lies i above the given one. An engine writes choices side by side, and their
+ * events come as they are written; without one they are written one after the other. Of `best_of` the likeliest are given
+ * when all are written.
  *
  * @param options `trace` asks for `trace` events of each token and a trace of the whole in `done`
  * @throws InvalidInputError for parameters out of range, for a prompt that leaves no room in the context, and for a
@@ -71,7 +89,7 @@ export async function* generate(
   input: GenerationInput,
   given: Partial<GenerationParameters>,
   signal?: AbortSignal,
-  { queue = 0, place = 'local', trace }: GenerateOptions = {},
+  { queue = 0, place = 'local', trace, engine, salt, priority }: GenerateOptions = {},
 ): AsyncGenerator<GenerationEvent> {
   const began = performance.now();
   const since = () => inMilliseconds(performance.now() - began);
@@ -82,87 +100,101 @@ export async function* generate(
   if (between) complete.stop_token_ids = [...complete.stop_token_ids, ...between.ends];
   const prompt = promptTokens(model, between ?? input);
   if (trace) checkTraced(prompt, input);
-  const tracer = trace && createTracer(model.tokenizer, trace);
+  const tracers = trace && createTracers(model.tokenizer, trace);
   const { n, best_of, seed } = complete;
   const plan = 'messages' in input ? planTools(input) : undefined;
   const tools = plan && toolCalling(model, plan, complete.constraint);
   const parameters = tools ? { ...complete, constraint: tools.constraint } : complete;
   if (parameters.constraint) checkConstraint(model, parameters.constraint, tools?.marks);
-  let prefill: number | undefined;
-  const watch: Watch = {
-    ...tracer,
-    prefilled: (milliseconds) => {
-      prefill ??= inMilliseconds(milliseconds);
-    },
-  };
-  const write = (index: number, scored: boolean): AsyncGenerator<AnswerPiece, AnswerEnding> => {
-    const own = { ...parameters, seed: seed + index };
-    const pieces = writeChoice(model, prompt, own, signal, scored, tools?.marks, watch);
-    return tools ? tools.read(pieces) : pieces;
-  };
   const tokenize = since();
   yield { type: 'start', prompt_tokens: prompt.length, timings: { queue: inMilliseconds(queue), tokenize } };
-  let completion = 0;
+
+  const leaving = new AbortController();
+  const stop = signal ? AbortSignal.any([signal, leaving.signal]) : leaving.signal;
+  const open = (): DecodingState =>
+    engine?.open({ salt, priority, signal: stop }) ?? createDecodingState(model);
+  let prefill = 0;
   let first: number | undefined;
-  if (best_of !== null && best_of > n) {
-    const choices: { pieces: AnswerPiece[]; ending: AnswerEnding & { trace?: TokenTrace[] } }[] = [];
-    for (let i = 0; i < best_of; i++) {
-      const { pieces, ending } = await whole(write(i, true));
-      choices.push({ pieces, ending: { ...ending, trace: tracer?.told() } });
-    }
-    completion = choices.reduce((sum, { ending }) => sum + ending.completion_tokens, 0);
-    choices.sort((a, b) => b.ending.mean_logprob - a.ending.mean_logprob);
-    for (const [index, { pieces, ending }] of choices.slice(0, n).entries()) {
-      yield* traced(index, ending.trace);
-      for (const piece of pieces) yield* told(index, piece);
-      yield { type: 'end', index, finish_reason: ending.finish_reason };
-    }
-  } else {
-    for (let index = 0; index < n; index++) {
-      const pieces = write(index, false);
-      try {
-        let next = await pieces.next();
-        for (; !next.done; next = await pieces.next()) {
-          yield* traced(index);
-          yield* told(index, next.value);
-        }
-        completion += next.value.completion_tokens;
-        yield* traced(index);
-        yield { type: 'end', index, finish_reason: next.value.finish_reason };
-      } finally {
-        await pieces.return(undefined as never);
-      }
-    }
+  const endings: AnswerEnding[] = [];
+  const select = best_of !== null && best_of > n;
+  const written = Array.from({ length: select ? best_of : n }, (_, index) => write(index));
+  const events = merge(written, engine ? written.length : 1, () => leaving.abort());
+  for await (const event of select ? likeliest(events) : events) {
+    if (event.type === 'delta' || event.type === 'tool_call') first ??= inMilliseconds(queue + since());
+    yield event;
   }
   await macrotask();
+  const sum = (of: (ending: AnswerEnding) => number = () => 0) =>
+    endings.reduce((all, ending) => all + of(ending), 0);
+  const cached = endings[0].savings?.cached ?? 0;
+  const proposed = sum(({ savings }) => savings?.proposed ?? 0);
   const timings: Timings = {
     queue: inMilliseconds(queue),
     tokenize,
-    prefill: prefill ?? 0,
+    prefill,
     first_token: first ?? inMilliseconds(queue + since()),
     total: inMilliseconds(queue + since()),
+    ...(engine && { cached }),
+    ...(proposed > 0 && { proposed, accepted: sum(({ savings }) => savings!.accepted) }),
   };
+  const completion_tokens = sum((ending) => ending.completion_tokens);
   yield {
     type: 'done',
     usage: {
       prompt_tokens: prompt.length,
-      completion_tokens: completion,
-      total_tokens: prompt.length + completion,
+      completion_tokens,
+      total_tokens: prompt.length + completion_tokens,
+      prompt_tokens_details: { cached_tokens: cached },
     },
     timings,
-    ...(tracer && {
-      trace: requestTrace(model, { prompt, parameters, place, timings, whole: tracer.whole }),
+    ...(tracers && {
+      trace: requestTrace(model, { prompt, parameters, place, timings, whole: tracers.whole }),
     }),
   };
 
-  /** Tells of the tokens that were taken since it was told last; of the one that ends an answer, too. */
-  function* traced(index: number, tokens = tracer?.told() ?? []): Generator<GenerationEvent> {
-    if (tokens.length > 0) yield { type: 'trace', index, tokens };
+  /** The events of one choice. */
+  async function* write(index: number): AsyncGenerator<ChoiceEvent> {
+    const tracer = tracers?.create();
+    const prefilled = (milliseconds: number) => {
+      if (index === 0) prefill = inMilliseconds(milliseconds);
+    };
+    const own = { ...parameters, seed: seed + index };
+    const written = writeChoice(model, prompt, own, {
+      signal: stop,
+      open,
+      scored: select,
+      marks: tools?.marks,
+      watch: { ...tracer, prefilled },
+    });
+    const pieces = tools ? tools.read(written) : written;
+    try {
+      let next = await pieces.next();
+      for (; !next.done; next = await pieces.next()) {
+        yield* traced();
+        const { value } = next;
+        yield 'call' in value ? { type: 'tool_call', index, ...value } : { type: 'delta', index, ...value };
+      }
+      endings[index] = next.value;
+      yield* traced();
+      yield { type: 'end', index, finish_reason: next.value.finish_reason };
+    } finally {
+      await pieces.return(undefined as never);
+    }
+
+    /** Tells of the tokens that were taken since it was told last; of the one that ends an answer, too. */
+    function* traced(): Generator<ChoiceEvent> {
+      const tokens = tracer?.told() ?? [];
+      if (tokens.length > 0) yield { type: 'trace', index, tokens };
+    }
   }
 
-  function* told(index: number, piece: AnswerPiece): Generator<GenerationEvent> {
-    first ??= inMilliseconds(queue + since());
-    yield eventOf(index, piece);
+  /** Of all choices the `n` whose tokens are likeliest, the likeliest first, when all are written. */
+  async function* likeliest(events: AsyncGenerator<ChoiceEvent>): AsyncGenerator<ChoiceEvent> {
+    const all: ChoiceEvent[][] = written.map(() => []);
+    for await (const event of events) all[event.index].push(event);
+    const order = [...all.keys()].sort((a, b) => endings[b].mean_logprob - endings[a].mean_logprob);
+    for (const [index, of] of order.slice(0, n).entries())
+      for (const event of all[of]) yield { ...event, index };
   }
 }
 
@@ -173,18 +205,6 @@ function checkTraced(prompt: readonly number[], input: GenerationInput): void {
     `A trace tells the tokens of a prompt of up to ${TRACED_PROMPT}; this one has ${prompt.length}.`,
     { param: 'messages' in input ? 'messages' : 'prompt' },
   );
-}
-
-const eventOf = (index: number, piece: AnswerPiece): GenerationEvent =>
-  'call' in piece ? { type: 'tool_call', index, ...piece } : { type: 'delta', index, ...piece };
-
-async function whole(
-  pieces: AsyncGenerator<AnswerPiece, AnswerEnding>,
-): Promise<{ pieces: AnswerPiece[]; ending: AnswerEnding }> {
-  const list: AnswerPiece[] = [];
-  let next = await pieces.next();
-  for (; !next.done; next = await pieces.next()) list.push(next.value);
-  return { pieces: list, ending: next.value };
 }
 
 /**

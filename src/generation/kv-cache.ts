@@ -3,6 +3,7 @@ import type { Tensor } from 'onnxruntime-common';
 import { fromFloat16 } from '../graph/rewrites/float16.ts';
 import { type CacheSpec, type DecodingModel, release } from './model.ts';
 
+/** A sequence that is taken further step by step. */
 export interface DecodingState {
   /**
    * Takes tokens; returns the logits that follow the last of them, `[vocab]`.
@@ -11,10 +12,25 @@ export interface DecodingState {
   step(tokens: readonly number[]): Promise<Float32Array>;
   /** Takes tokens; returns the logits that follow each of them. */
   steps(tokens: readonly number[]): Promise<Float32Array[]>;
-  /** Keys and values of the tokens taken, by the names of the graph's inputs. */
-  readonly past: ReadonlyMap<string, Tensor>;
+  /** What was spared so far, where anything can be. */
+  readonly savings?: Savings;
   /** Frees the cache. */
   close(): void;
+}
+
+/** Work that was spared, in tokens. */
+export interface Savings {
+  /** Tokens of the prompt that were found in a cache. */
+  cached: number;
+  /** Tokens of the answer that were computed ahead, and those of them that were then drawn. */
+  proposed: number;
+  accepted: number;
+}
+
+/** One whose cache can be seen. */
+export interface OpenDecodingState extends DecodingState {
+  /** Keys and values of the tokens taken, by the names of the graph's inputs. */
+  readonly past: ReadonlyMap<string, Tensor>;
 }
 
 /** Where a sequence that was begun elsewhere stands. */
@@ -25,7 +41,7 @@ export interface Begun {
 }
 
 /** Decoding of one sequence, from its beginning unless it was begun. */
-export function createDecodingState(model: DecodingModel, begun?: Begun): DecodingState {
+export function createDecodingState(model: DecodingModel, begun?: Begun): OpenDecodingState {
   const { session, Tensor, cache } = model;
   const needs = new Set(session.inputNames);
   const outputs = ['logits', ...cache.map(({ output }) => output)];

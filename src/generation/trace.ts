@@ -40,7 +40,7 @@ export interface TokenTrace {
   steps: TracedStep[];
 }
 
-/** Milliseconds, measured where the work was done. */
+/** Milliseconds, but for what is in tokens, measured where the work was done. */
 export interface Timings {
   /** In line, and until the model was loaded. */
   queue: number;
@@ -51,6 +51,11 @@ export interface Timings {
   first_token: number;
   /** From the request's coming to its end. */
   total: number;
+  /** In tokens: those of the prompt that an engine had in its cache. */
+  cached?: number;
+  /** In tokens, where any were: those of the answers that were computed ahead, and those of them that were then drawn. */
+  proposed?: number;
+  accepted?: number;
 }
 
 /** What a filter did. */
@@ -113,57 +118,72 @@ const CANDIDATES_TOLD = 20_000;
 /** Tokens of a prompt that can be traced. */
 export const TRACED_PROMPT = 16_384;
 
+/** What a step of the sampler left, as it was seen. */
+interface SeenStep {
+  name: string;
+  candidates: Candidates;
+}
+
+/** Traces one choice. */
 export interface Tracer {
   observe: Observe;
   /** A token was taken of what has been observed since the last. */
   taken(token: number, milliseconds: number): void;
   /** The traces of the tokens that were taken since this was asked last. */
   told(): TokenTrace[];
+}
+
+export interface Tracers {
+  create(): Tracer;
   /** Whether nothing had to be left out so far. */
   readonly whole: boolean;
 }
 
-/** A tracer for the choices of one request, one after the other. */
-export function createTracer(tokenizer: TextTokenizer, { candidates: most }: TraceOptions): Tracer {
-  let seen: { name: string; candidates: Candidates }[] = [];
-  let untold: TokenTrace[] = [];
+/** Tracers for the choices of one request. */
+export function createTracers(tokenizer: TextTokenizer, { candidates: most }: TraceOptions): Tracers {
   let left = CANDIDATES_TOLD;
-  let whole = true;
   const textOf = (id: number) => tokenText(tokenizer, id);
-
   return {
-    observe(name, { ids, logits, count, sorted }) {
-      seen.push({
-        name,
-        candidates: { ids: ids.slice(0, count), logits: logits.slice(0, count), count, sorted },
-      });
-    },
-    taken(id, milliseconds) {
-      let steps = whole ? seen.map((step) => describe(step, id)) : [];
-      left -= steps.reduce((sum, { candidates }) => sum + Math.max(1, candidates.length), 0);
-      if (left < 0) [whole, steps] = [false, []];
-      const [{ candidates: own }] = seen;
-      seen = [];
-      untold.push({
-        id,
-        text: textOf(id),
-        rank: rankOf(own, id),
-        entropy: rounded(entropyOf(own).entropy),
-        milliseconds: inMilliseconds(milliseconds),
-        steps,
-      });
-    },
-    told() {
-      const tokens = untold;
-      untold = [];
-      return tokens;
-    },
+    create,
     get whole() {
-      return whole;
+      return left >= 0;
     },
   };
 
-  function describe({ name, candidates }: (typeof seen)[number], taken: number): TracedStep {
+  function create(): Tracer {
+    let seen: SeenStep[] = [];
+    let untold: TokenTrace[] = [];
+    return {
+      observe(name, { ids, logits, count, sorted }) {
+        seen.push({
+          name,
+          candidates: { ids: ids.slice(0, count), logits: logits.slice(0, count), count, sorted },
+        });
+      },
+      taken(id, milliseconds) {
+        let steps = left >= 0 ? seen.map((step) => describe(step, id)) : [];
+        left -= steps.reduce((sum, { candidates }) => sum + Math.max(1, candidates.length), 0);
+        if (left < 0) steps = [];
+        const [{ candidates: own }] = seen;
+        seen = [];
+        untold.push({
+          id,
+          text: textOf(id),
+          rank: rankOf(own, id),
+          entropy: rounded(entropyOf(own).entropy),
+          milliseconds: inMilliseconds(milliseconds),
+          steps,
+        });
+      },
+      told() {
+        const tokens = untold;
+        untold = [];
+        return tokens;
+      },
+    };
+  }
+
+  function describe({ name, candidates }: SeenStep, taken: number): TracedStep {
     const [largest, total] = partition(candidates);
     const probability = (place: number) => rounded(Math.exp(candidates.logits[place] - largest) / total);
     const place = candidates.ids.indexOf(taken);

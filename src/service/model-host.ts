@@ -12,7 +12,7 @@ import {
 } from './worker-messages.ts';
 
 export interface HostOptions extends Omit<WorkerStart, 'folder'> {
-  /** Generations that run in turns. */
+  /** Generations that are computed together, or stand in line in the engine. */
   maxConcurrent: number;
   /** Requests that wait for one of them to end. */
   maxQueue: number;
@@ -85,9 +85,9 @@ const notLoaded = new Failure('model_not_loaded', 'The model cannot be loaded no
 
 export function createModelHost(folder: string, options: HostOptions): ModelHost {
   const { maxConcurrent, maxQueue, provider, threads, variant, onNote = () => {} } = options;
-  const { readerPatience = 30_000, memory, bytes, pinned } = options;
+  const { readerPatience = 30_000, memory, bytes, pinned, cacheBytes, draft } = options;
   const { worker: module = new URL('./model-worker.ts', import.meta.url) } = options;
-  const workerData: WorkerStart = { folder, provider, threads, variant };
+  const workerData: WorkerStart = { folder, provider, threads, variant, cacheBytes, draft };
   const jobs = new Map<number, Job>();
   const queue: Job[] = [];
   // Only a thread that has loaded its model is given work: what is posted to a dead one is lost.
@@ -126,6 +126,7 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
     onMessage(message) {
       if (message.type === 'event') receive(message.id, message.event);
       if (message.type === 'cancelled') settle(message.id);
+      if (message.type === 'note') onNote(message.note);
     },
     onLost(lost, again) {
       if (up === lost) up = undefined;

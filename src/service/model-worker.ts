@@ -5,12 +5,22 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { Failure } from '../api/errors.ts';
 import type { ServiceEvent } from '../api/events.ts';
+import { createBatchDecoder } from '../generation/engine/batch-decoder.ts';
+import { createDraft, sameTokens } from '../generation/engine/draft.ts';
+import { createEngine, type Engine, type EngineOptions } from '../generation/engine/engine.ts';
 import { generate } from '../generation/generate.ts';
 import type { TextModel } from '../generation/model.ts';
 import { InvalidInputError } from '../generation/parameters.ts';
 import { runTask } from '../generation/tasks.ts';
-import { loadModelFolder } from './model-folder.ts';
-import { EVENTS_AHEAD, type FromWorker, type ToWorker, type WorkerStart } from './worker-messages.ts';
+import { type LoadOptions, loadModelFolder } from './model-folder.ts';
+import {
+  CACHE_BYTES,
+  EVENTS_AHEAD,
+  type FromWorker,
+  STATS_INTERVAL,
+  type ToWorker,
+  type WorkerStart,
+} from './worker-messages.ts';
 
 const port = parentPort!;
 const send = (message: FromWorker) => port.postMessage(message);
@@ -25,6 +35,7 @@ interface Running {
 const running = new Map<number, Running>();
 
 let model: TextModel;
+let engine: Engine;
 
 port.on('message', (message: ToWorker) => {
   if (message.type === 'close') process.exit(0);
@@ -38,12 +49,54 @@ port.on('message', (message: ToWorker) => {
   }
 });
 try {
-  const { folder, ...options } = workerData as WorkerStart;
-  model = await loadModelFolder(folder, { ...options, embeddings: true });
+  const { folder, draft, cacheBytes = CACHE_BYTES, ...options } = workerData as WorkerStart;
+  const loaded = await loadModelFolder(folder, { ...options, embeddings: true });
+  const { contextLength } = loaded;
+  engine = createEngine(createBatchDecoder(loaded), {
+    contextLength,
+    cacheBytes,
+    draft: draft === undefined ? undefined : await draftOf(loaded, draft, options, cacheBytes),
+    onChange: tellStats(),
+  });
+  model = { ...loaded, contextLength: engine.contextLength };
   send({ type: 'ready', revision: model.revision });
 } catch (error) {
   send({ type: 'failed', message: (error as Error).message });
   port.unref();
+}
+
+/** What proposes the tokens of a smaller model, where both have the same. */
+async function draftOf(
+  target: TextModel,
+  folder: string,
+  options: LoadOptions,
+  cacheBytes: number,
+): Promise<EngineOptions['draft']> {
+  const draft = await loadModelFolder(folder, options);
+  if (draft.revision === target.revision) return undefined;
+  if (!sameTokens(draft, target)) {
+    send({
+      type: 'note',
+      note: `${draft.id} proposes nothing to ${target.id}: their tokens are not the same.`,
+    });
+    return undefined;
+  }
+  const { contextLength } = draft;
+  const own = createEngine(createBatchDecoder(draft), { contextLength, cacheBytes, lookup: false });
+  return (salt) => createDraft(own, salt);
+}
+
+/** Tells of the engine's figures when they change, but not too often. */
+function tellStats(): () => void {
+  let due = false;
+  return () => {
+    if (due) return;
+    due = true;
+    setTimeout(() => {
+      due = false;
+      send({ type: 'stats', stats: engine.stats() });
+    }, STATS_INTERVAL);
+  };
 }
 
 async function answer({ id, work, queue }: Extract<ToWorker, { type: 'work' }>): Promise<void> {
@@ -57,7 +110,10 @@ async function answer({ id, work, queue }: Extract<ToWorker, { type: 'work' }>):
         : generate(model, work.input, work.parameters, abort.signal, {
             queue,
             place: 'service',
+            engine,
             trace: work.trace,
+            salt: work.salt,
+            priority: work.priority,
           });
     for await (const event of events) {
       send({ type: 'event', id, event });

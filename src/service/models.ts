@@ -21,6 +21,9 @@ export interface ModelsOptions {
   variant: string;
   maxConcurrent: number;
   maxQueue: number;
+  /** See `WorkerStart`. */
+  cacheBytes?: number;
+  draft?: string;
   /** Whose signature drawn images get. */
   credentials?: Credentials;
   /** Milliseconds; see `HostOptions`. */

@@ -25,7 +25,10 @@ afterAll(async () => {
 const types = `
 import type OpenAI from 'openai';
 /** Who answered, where that was not who was asked, and how long its parts took where it is whole. */
-type Timings = { queue: number; tokenize: number; prefill: number; first_token: number; total: number };
+type Timings = {
+  queue: number; tokenize: number; prefill: number; first_token: number; total: number;
+  cached?: number; proposed?: number; accepted?: number;
+};
 type Wick<T> = T & { wick?: { placement?: 'edge' | 'service'; fallback?: boolean; timings?: Timings } };
 export type Chat = Wick<OpenAI.Chat.ChatCompletion>;
 export type ChatChunk = Wick<OpenAI.Chat.ChatCompletionChunk>;

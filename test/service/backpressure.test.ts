@@ -27,7 +27,9 @@ async function rest(events: EventStream): Promise<WorkEvent[]> {
   return list;
 }
 const tokensOf = (events: WorkEvent[]) =>
-  events.flatMap((event) => (event.type === 'delta' ? event.tokens : []));
+  Array.from({ length: long.parameters.n }, (_, index) =>
+    events.flatMap((event) => (event.type === 'delta' && event.index === index ? event.tokens : [])),
+  );
 
 it('a reader who stops holds up its own answer alone, and finds all of it when it goes on', async () => {
   await start(2, 60_000);

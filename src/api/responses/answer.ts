@@ -233,9 +233,14 @@ const likelihood = ({ text, logprob, bytes }: Omit<TokenLogprob, 'top'>) => ({
 });
 const told = (token: TokenLogprob) => ({ ...likelihood(token), top_logprobs: token.top.map(likelihood) });
 
-const toldUsage = ({ prompt_tokens, completion_tokens, total_tokens }: Usage) => ({
+const toldUsage = ({
+  prompt_tokens,
+  completion_tokens,
+  total_tokens,
+  prompt_tokens_details: details,
+}: Usage) => ({
   input_tokens: prompt_tokens,
-  input_tokens_details: { cached_tokens: 0, cache_write_tokens: 0 },
+  input_tokens_details: { cached_tokens: details?.cached_tokens ?? 0, cache_write_tokens: 0 },
   output_tokens: completion_tokens,
   output_tokens_details: { reasoning_tokens: 0 },
   total_tokens,

@@ -18,6 +18,7 @@ interface Options {
   variant: string;
   maxConcurrent: number;
   maxQueue: number;
+  draft?: string;
   readerPatience: number;
   drainTimeout: number;
   c2paCertificate?: string;
@@ -56,8 +57,9 @@ export function serveCommand(): Command {
       0,
     )
     .option('--variant <name>', 'which graph of a model folder: fp16, quantized, q4, …', '')
-    .option('--max-concurrent <n>', 'generations of one model that run in turns', whole(1, 1024), 4)
+    .option('--max-concurrent <n>', 'generations of one model that are computed together', whole(1, 1024), 64)
     .option('--max-queue <n>', 'requests to one model that wait', whole(0, 100_000), 64)
+    .option('--draft <model>', 'a smaller model that proposes tokens to those with the same ones')
     .option(
       '--reader-patience <s>',
       'seconds for which a reader may take nothing before its answer is given up',
@@ -82,6 +84,7 @@ export function serveCommand(): Command {
       const service = await startService({
         ...options,
         models: options.models.map(resolveModel),
+        draft: options.draft && resolveModel(options.draft),
         credentials: credentialsOf(options),
         readerPatience: options.readerPatience * 1000,
         secret: process.env.WICK_SECRET ?? '',
