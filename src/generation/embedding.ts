@@ -1,6 +1,6 @@
 /** Texts as vectors: the mean of what a decoder's layers make of the tokens, at length 1. */
 import type { Tensor } from 'onnxruntime-common';
-import { fromFloat16 } from '../graph/rewrites/float16.ts';
+import { floats, graphInputs } from './graph-io.ts';
 import { macrotask } from './macrotask.ts';
 import type { TextModel } from './model.ts';
 import { InvalidInputError } from './parameters.ts';
@@ -70,32 +70,8 @@ function batches(sequences: readonly (readonly number[])[], places: number): num
 
 /** The hidden states of a batch, `[rows, longest, width]`. */
 async function hiddenStates(model: TextModel, rows: readonly (readonly number[])[]): Promise<Tensor> {
-  const { session, Tensor, cache } = model;
-  const shape = [rows.length, rows[0].length];
-  const int64 = (of: (row: readonly number[], place: number) => number) =>
-    new Tensor(
-      'int64',
-      BigInt64Array.from({ length: shape[0] * shape[1] }, (_, i) =>
-        BigInt(of(rows[Math.floor(i / shape[1])], i % shape[1])),
-      ),
-      shape,
-    );
-  const needs = new Set(session.inputNames);
-  const feeds: Record<string, Tensor> = { input_ids: int64((row, place) => row[place] ?? 0) };
-  if (needs.has('attention_mask')) feeds.attention_mask = int64((row, place) => Number(place < row.length));
-  if (needs.has('position_ids')) feeds.position_ids = int64((_, place) => place);
-  if (needs.has('use_cache_branch')) feeds.use_cache_branch = new Tensor('bool', Uint8Array.of(0), [1]);
-  for (const { input, type, empty } of cache) {
-    const none = type === 'float16' ? new Uint16Array(0) : new Float32Array(0);
-    feeds[input] = new Tensor(type, none as Float32Array, [rows.length, ...empty.slice(1)]);
-  }
-  return (await session.run(feeds, ['last_hidden_state'])).last_hidden_state;
-}
-
-function floats(tensor: Tensor): Float32Array {
-  if (tensor.type === 'float32') return tensor.data as Float32Array;
-  if (tensor.type === 'float16') return fromFloat16(tensor.data as Uint16Array);
-  throw new Error(`The model's hidden states are ${tensor.type}; wick knows float32 and float16.`);
+  const feeds = graphInputs(model)({ rows });
+  return (await model.session.run(feeds, ['last_hidden_state'])).last_hidden_state;
 }
 
 /** The mean of the first states, divided by its length. */

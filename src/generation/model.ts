@@ -64,6 +64,8 @@ interface ConfigFile {
   vocab_size?: number;
   max_position_embeddings?: number;
   n_positions?: number;
+  max_seq_len?: number;
+  seq_length?: number;
   eos_token_id?: number | number[];
   num_key_value_heads?: number;
   num_attention_heads?: number;
@@ -74,7 +76,17 @@ interface ConfigFile {
 }
 
 /** What wick gives a graph besides the cache. */
-const knownInputs = ['input_ids', 'attention_mask', 'position_ids', 'use_cache_branch'];
+const knownInputs = [
+  'input_ids',
+  'attention_mask',
+  'position_ids',
+  'use_cache_branch',
+  'num_logits_to_keep',
+] as const;
+export type GraphInput = (typeof knownInputs)[number];
+
+/** How architectures call the positions that they have; the first is what most of them say. */
+const contextNames = ['max_position_embeddings', 'n_positions', 'max_seq_len', 'seq_length'] as const;
 
 const sampling = ['temperature', 'top_k', 'top_p', 'min_p', 'repetition_penalty'] as const;
 
@@ -94,17 +106,8 @@ export function createTextModel({
   execution,
 }: TextModelFiles): TextModel {
   const config = json as ConfigFile;
-  const contextName =
-    config.max_position_embeddings === undefined ? 'n_positions' : 'max_position_embeddings';
-  const [vocabSize, contextLength] = (['vocab_size', contextName] as const).map((name) => {
-    const value = config[name];
-    if (Number.isSafeInteger(value) && value! > 0) return value!;
-    throw new Error(
-      value === undefined
-        ? `config.json of ${id} lacks ${name === 'n_positions' ? 'max_position_embeddings' : name}.`
-        : `config.json of ${id} has ${JSON.stringify(value)} as ${name}: it has to be a whole number from 1 on.`,
-    );
-  });
+  const vocabSize = wholeNumber(id, config, 'vocab_size');
+  const contextLength = wholeNumber(id, config, contextName(config));
   checkGraph(id, session, vocabSize);
   const generation = generationConfig as ConfigFile & Partial<GenerationParameters> & { do_sample?: boolean };
   const ends = [generation.eos_token_id ?? config.eos_token_id ?? []].flat();
@@ -130,6 +133,24 @@ export function createTextModel({
   };
 }
 
+/** Under which name a config.json has the tokens that fit in the model at once. */
+export const contextName = (config: object): (typeof contextNames)[number] =>
+  contextNames.find((name) => name in config) ?? contextNames[0];
+
+function wholeNumber(
+  id: string,
+  config: ConfigFile,
+  name: 'vocab_size' | (typeof contextNames)[number],
+): number {
+  const value = config[name];
+  if (Number.isSafeInteger(value) && value! > 0) return value!;
+  throw new Error(
+    value === undefined
+      ? `config.json of ${id} lacks ${name}.`
+      : `config.json of ${id} has ${JSON.stringify(value)} as ${name}: it has to be a whole number from 1 on.`,
+  );
+}
+
 function readTokenizer(id: string, tokenizer: object, config: object): TextTokenizer {
   try {
     return createTextTokenizer(tokenizer, config);
@@ -151,13 +172,19 @@ function checkGraph(id: string, session: InferenceSession, vocabSize: number): v
       `The graph of ${id} is no decoder: it needs an input "input_ids" and an output "logits".`,
     );
   }
+  const known: readonly string[] = knownInputs;
   const other = session.inputNames.find(
-    (name) => !knownInputs.includes(name) && !name.startsWith('past_key_values.'),
+    (name) => !known.includes(name) && !name.startsWith('past_key_values.'),
   );
   if (other) {
     throw new Error(
       `The graph of ${id} takes "${other}", which wick has nothing for: it gives ${knownInputs.join(', ')} and past_key_values.`,
     );
+  }
+  for (const input of session.inputMetadata) {
+    const whole = known.includes(input.name) && input.name !== 'use_cache_branch';
+    if (whole && input.isTensor && input.type !== 'int64' && input.type !== 'int32')
+      throw new Error(`The graph of ${id} takes ${input.name} as ${input.type}; wick gives int64 and int32.`);
   }
   if (logits.type !== 'float32' && logits.type !== 'float16')
     throw new Error(`The graph of ${id} gives logits of ${logits.type}; wick knows float32 and float16.`);

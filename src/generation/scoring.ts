@@ -1,5 +1,5 @@
 /** How likely a model finds a text. */
-import type { Tensor } from 'onnxruntime-common';
+import { floats, graphInputs } from './graph-io.ts';
 import type { TextModel } from './model.ts';
 
 export interface Score {
@@ -77,38 +77,15 @@ async function scoreBatch(
   sequence: readonly number[],
   windows: readonly Window[],
 ): Promise<number> {
-  const { session, Tensor, cache, vocabSize } = model;
-  const [batch, length] = [windows.length, windows[0].end - windows[0].start];
-  const int64 = (of: (window: Window, position: number) => number) => {
-    const values = new BigInt64Array(batch * length);
-    for (const [row, window] of windows.entries()) {
-      for (let i = 0; i < length; i++) values[row * length + i] = BigInt(of(window, i));
-    }
-    return new Tensor('int64', values, [batch, length]);
-  };
-  const feeds: Record<string, Tensor> = {
-    input_ids: int64(({ start }, i) => sequence[start + i]),
-  };
-  if (session.inputNames.includes('attention_mask')) feeds.attention_mask = int64(() => 1);
-  if (session.inputNames.includes('position_ids')) feeds.position_ids = int64((_, i) => i);
-  if (session.inputNames.includes('use_cache_branch'))
-    feeds.use_cache_branch = new Tensor('bool', Uint8Array.of(0), [1]);
-  for (const { input, type, empty } of cache) {
-    const shape = [batch, ...empty.slice(1)];
-    feeds[input] =
-      type === 'float16'
-        ? new Tensor('float16', new Uint16Array(0), shape)
-        : new Tensor('float32', new Float32Array(0), shape);
-  }
-  const { logits } = await session.run(feeds, ['logits']);
-  if (logits.type !== 'float32')
-    throw new Error(`Scoring needs float32 logits, the model gives ${logits.type}.`);
-  const data = logits.data as Float32Array;
+  const { session, vocabSize } = model;
+  const rows = windows.map(({ start, end }) => sequence.slice(start, end));
+  const { logits } = await session.run(graphInputs(model)({ rows }), ['logits']);
+  const { length } = rows[0];
   let nats = 0;
   for (const [row, { start, end, from }] of windows.entries()) {
     for (let position = from; position < end; position++) {
       const at = (row * length + (position - 1 - start)) * vocabSize;
-      nats += surprise(data.subarray(at, at + vocabSize), sequence[position]);
+      nats += surprise(floats(logits, at, at + vocabSize), sequence[position]);
     }
   }
   return nats;

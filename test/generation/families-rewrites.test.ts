@@ -1,10 +1,12 @@
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
-import { type OnnxModel, readOnnx, writeOnnx } from '../../src/graph/onnx.ts';
+import { describe, expect, it, vi } from 'vitest';
+import { createDecodingState } from '../../src/generation/kv-cache.ts';
+import { type OnnxModel, type OnnxNode, readOnnx, writeOnnx } from '../../src/graph/onnx.ts';
 import { inlineExternalData } from '../../src/graph/rewrites/external-data.ts';
 import { toHalfPrecision } from '../../src/graph/rewrites/half-precision.ts';
 import { exposeHiddenStates } from '../../src/graph/rewrites/hidden-states.ts';
+import { storedTensor } from '../../src/graph/rewrites/model-edits.ts';
 import { quantizeModel } from '../../src/graph/rewrites/quantize.ts';
 import { loadModelFolder } from '../../src/service/model-folder.ts';
 import { run } from '../cli/run-wick.ts';
@@ -53,6 +55,46 @@ describe.each(families.filter(({ variants }) => variants.includes('')))('$name',
       expect(quantized).not.toContain(more.quantized[0]);
     });
   });
+});
+
+it('is fed in the types that it declares, and asked for no more logits than are wanted', async () => {
+  const smollm2 = families.find(({ name }) => name === 'smollm2')!;
+  const folder = rewritten(smollm2, ({ graph }) => {
+    const [INT32, INT64] = [6, 7];
+    const node = (opType: string, input: string[], output: string, attribute: OnnxNode['attribute'] = []) =>
+      graph.node.push({ name: output, opType, input, output: [output], attribute });
+    const rename = (from: string, to: string, key: 'input' | 'output') => {
+      for (const each of graph.node) each[key] = each[key]?.map((name) => (name === from ? to : name));
+    };
+    for (const name of ['input_ids', 'attention_mask']) {
+      graph.input.find((input) => input.name === name)!.type.tensorType.elemType = INT32;
+      rename(name, `${name}:long`, 'input');
+      graph.node.unshift({
+        ...{ name: `${name}:cast`, opType: 'Cast', input: [name], output: [`${name}:long`] },
+        attribute: [{ name: 'to', type: 2, i: INT64 }],
+      });
+    }
+    graph.input.push({
+      name: 'num_logits_to_keep',
+      type: { tensorType: { elemType: INT64, shape: { dim: [] } } },
+    });
+    const numbers = { axis: [1n], end: [2n ** 63n - 1n], zero: [0n] };
+    for (const [name, value] of Object.entries(numbers))
+      graph.initializer.push(storedTensor(name, BigInt64Array.from(value), [1], 'int64'));
+    rename('logits', 'logits:all', 'output');
+    node('Neg', ['num_logits_to_keep'], 'kept:negative');
+    node('Unsqueeze', ['kept:negative', 'zero'], 'kept:from');
+    node('Slice', ['logits:all', 'kept:from', 'end', 'axis'], 'logits');
+  });
+  const model = await loadModelFolder(folder, { variant: 'rewritten', threads: 1 });
+  const ran = vi.spyOn(model.session, 'run');
+  for (const { ids, logits, from } of smollm2.reference.prompts) {
+    const whole = await logitsOf(model, ids);
+    for (const [i, row] of logits.entries()) expect(distance(whole[from + i], row)).toBeLessThan(5e-5);
+    const state = createDecodingState(model);
+    expect(distance(await state.step(ids), whole.at(-1)!)).toBeLessThan(1e-6);
+    expect((await ran.mock.results.at(-1)!.value).logits.dims).toEqual([1, 1, 272]);
+  }
 });
 
 it('loses little by 8 bits, its weights in two files, on the command line', async () => {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type GenerationEvent, generate } from '../../src/generation/generate.ts';
 import type { TextModel } from '../../src/generation/model.ts';
+import { bitsPerByte } from '../../src/generation/scoring.ts';
 import { elementTypes } from '../../src/graph/graph.ts';
 import { type OnnxModel, readOnnx, writeOnnx } from '../../src/graph/onnx.ts';
 import { type LoadOptions, loadModelFolder } from '../../src/service/model-folder.ts';
@@ -86,6 +87,18 @@ describe.each(families)('$name', (family) => {
       expect(finish_reason).toBe(end < 0 ? 'length' : 'stop');
     }
   });
+});
+
+it('finds a text as likely in half precision as in float32', async () => {
+  const folder = join(familiesFolder, 'qwen2-q4');
+  const [exact, half] = await Promise.all(
+    ['q4', 'q4f16'].map(async (variant) =>
+      bitsPerByte(await open(folder, { variant }), 'The lamp was long. '.repeat(20)),
+    ),
+  );
+  expect(exact.bits_per_byte).toBeGreaterThan(5);
+  expect(half.bits_per_byte).not.toBe(exact.bits_per_byte);
+  expect(half.bits_per_byte / exact.bits_per_byte).toBeCloseTo(1, 2);
 });
 
 describe('what the files of a folder say', () => {

@@ -3,6 +3,7 @@ import { basename, join } from 'node:path';
 import { Command } from 'commander';
 import { countParameters } from '../../architecture/gpt.ts';
 import { parseGptConfig } from '../../architecture/gpt-config.ts';
+import { contextName } from '../../generation/model.ts';
 import { keepsWeightsOf } from '../../graph/rewrites/external-data.ts';
 import { findImageFolders } from '../../service/image-folder.ts';
 import { findModelFolders } from '../../service/model-folder.ts';
@@ -37,6 +38,8 @@ interface Config {
   vocab_size?: number;
   max_position_embeddings?: number;
   n_positions?: number;
+  max_seq_len?: number;
+  seq_length?: number;
 }
 
 interface Options extends ServerOptions {
@@ -99,7 +102,7 @@ function describe(folder: string): ModelInfo {
     architecture: config.architectures?.[0] ?? 'unknown',
     parameters: parametersOf(config),
     vocabulary: config.vocab_size,
-    context: config.max_position_embeddings ?? config.n_positions,
+    context: config[contextName(config)],
     graphs: graphsIn(join(folder, 'onnx')).map(({ name, bytes }) => ({ name: `onnx/${name}`, bytes })),
   };
 }
