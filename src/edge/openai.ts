@@ -8,22 +8,15 @@ import { readJson } from './body.ts';
 import { watchCaller } from './caller.ts';
 import { type EdgeContext, serviceAccess } from './context.ts';
 import { toFailure } from './failure.ts';
-import { unlessLate } from './late.ts';
 import { withPings } from './pings.ts';
 import { answer } from './placement.ts';
-import { inOnePiece, markBegun, serverSentEvent, serverTiming, streamed } from './responses.ts';
+import { beginSoon, inOnePiece, serverSentEvent, serverTiming, streamed } from './responses.ts';
 
 export const completions = async (c: EdgeContext): Promise<Response> =>
   complete(c, 'completion', parseCompletionRequest(await readJson(c.req.raw)));
 
 export const chatCompletions = async (c: EdgeContext): Promise<Response> =>
   complete(c, 'chat', parseChatCompletionRequest(await readJson(c.req.raw)));
-
-/**
- * Milliseconds for which an answer may wait to begin, in line or for its prompt to be read, before its status is sent:
- * until then a failure has a status of its own.
- */
-const patience = { stream: 10_000, whole: 30_000 };
 
 /** All durations: in line as it was measured there, the others from the request's coming to here. */
 const wholeTiming = (c: EdgeContext, timings?: Timings): Record<string, string> =>
@@ -41,8 +34,7 @@ async function complete(c: EdgeContext, form: Form, request: TextRequest): Promi
     const { inputs, ...wish } = request;
     const ask = (place: number) => answer({ ...wish, input: inputs[place] }, serviceAccess(c), caller.signal);
     const first = ask(0);
-    const begun = await unlessLate(first, request.stream ? patience.stream : patience.whole);
-    if (begun) markBegun(c, begun);
+    await beginSoon(c, first, request.stream ? 'stream' : 'whole');
     const began = async () => {
       const { model, placement, fallback, events } = await first;
       const head = answerHead(form, model, fallback ? { placement, fallback } : undefined);

@@ -143,13 +143,30 @@ export const serverTiming = (durations: Record<string, number>): { 'server-timin
 });
 
 /** Says in the headers who answers, and as far as that is known how long it takes. */
-export function markBegun(c: EdgeContext, { placement, fallback, timings }: Answer): void {
+function markBegun(c: EdgeContext, { placement, fallback, timings }: Answer): void {
   markAnswer(c, placement, fallback);
   const first = { first_token: Date.now() - c.get('came') };
   c.header(
     'server-timing',
     serverTiming({ ...(timings && { queue: timings.queue }), ...first })['server-timing'],
   );
+}
+
+/**
+ * Milliseconds for which an answer may wait to begin, in line or for its prompt to be read, before its status is sent:
+ * until then a failure has a status of its own. Proxies wait for a minute as a rule, and impatient ones for ten seconds.
+ */
+const beginning = { stream: 5_000, whole: 30_000 };
+
+/** Waits for an answer to begin, though not for ever; says in the headers what is known of it by then. */
+export async function beginSoon(
+  c: EdgeContext,
+  asked: Promise<Answer>,
+  form: keyof typeof beginning,
+): Promise<void> {
+  asked.catch(() => {});
+  const begun = await unlessLate(asked, beginning[form]);
+  if (begun) markBegun(c, begun);
 }
 
 /** One server-sent event that carries JSON. */

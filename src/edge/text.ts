@@ -1,5 +1,4 @@
 /** `/text`, for people: a text in, and how it goes on as plain text, in one JSON object or as events. */
-import type { GenerationEvent } from '../api/events.ts';
 import { parsePlainOptions } from '../api/plain.ts';
 import { namedType, otherForms } from './accept.ts';
 import { type Asked, askedInAddress, readAsked } from './asked.ts';
@@ -7,8 +6,8 @@ import { watchCaller } from './caller.ts';
 import { type EdgeContext, serviceAccess } from './context.ts';
 import { toFailure } from './failure.ts';
 import { withPings } from './pings.ts';
-import { answer } from './placement.ts';
-import { inOnePiece, markBegun, serverSentEvent, streamed } from './responses.ts';
+import { type Answer, answer } from './placement.ts';
+import { beginSoon, inOnePiece, serverSentEvent, streamed } from './responses.ts';
 
 const what = 'the text to go on from';
 
@@ -26,15 +25,15 @@ async function writeOn(c: EdgeContext, { prompt, texts, values }: Asked): Promis
   const caller = watchCaller(c);
   try {
     const wish = { ...options, input: { text: prompt } };
-    const begun = await answer(wish, serviceAccess(c), caller.signal);
-    const { model, events } = begun;
-    markBegun(c, begun);
+    const asked = answer(wish, serviceAccess(c), caller.signal);
     const form = namedType(c.req.header('accept'), ['text/plain', ...otherForms]);
-    if (form === 'application/json') return await inOnePiece(c, caller, whole(model, events));
+    // Plain text has no signs of life: nothing is won by an early status.
+    await beginSoon(c, asked, form === 'text/event-stream' ? 'stream' : 'whole');
+    if (form === 'application/json') return await inOnePiece(c, caller, whole(asked));
     const id = c.get('requestId');
     return form === 'text/event-stream'
-      ? streamed(c, caller, withPings(sentEvents(events, id)), 'text/event-stream; charset=utf-8')
-      : streamed(c, caller, plainText(events, id), 'text/plain; charset=utf-8');
+      ? streamed(c, caller, withPings(sentEvents(asked, id)), 'text/event-stream; charset=utf-8')
+      : streamed(c, caller, plainText(asked, id), 'text/plain; charset=utf-8');
   } catch (thrown) {
     caller.finished();
     throw thrown;
@@ -42,12 +41,9 @@ async function writeOn(c: EdgeContext, { prompt, texts, values }: Asked): Promis
 }
 
 /** The text alone, ending in a line break. One that breaks off says so. */
-async function* plainText(
-  events: AsyncGenerator<GenerationEvent>,
-  requestId: string,
-): AsyncGenerator<string> {
+async function* plainText(asked: Promise<Answer>, requestId: string): AsyncGenerator<string> {
   try {
-    for await (const event of events) if (event.type === 'delta') yield event.text;
+    for await (const event of (await asked).events) if (event.type === 'delta') yield event.text;
   } catch (thrown) {
     const { message } = toFailure(thrown, requestId);
     yield `\n\n[${message}]\n`;
@@ -57,7 +53,8 @@ async function* plainText(
 }
 
 /** One JSON object. */
-async function whole(model: string, events: AsyncGenerator<GenerationEvent>): Promise<object> {
+async function whole(asked: Promise<Answer>): Promise<object> {
+  const { model, events } = await asked;
   let text = '';
   let end: object | undefined;
   for await (const event of events) {
@@ -69,13 +66,10 @@ async function whole(model: string, events: AsyncGenerator<GenerationEvent>): Pr
 }
 
 /** Events: of the text as it comes, and at the end `done`, or `error` where it broke off. */
-async function* sentEvents(
-  events: AsyncGenerator<GenerationEvent>,
-  requestId: string,
-): AsyncGenerator<string> {
+async function* sentEvents(asked: Promise<Answer>, requestId: string): AsyncGenerator<string> {
   let end: object | undefined;
   try {
-    for await (const event of events) {
+    for await (const event of (await asked).events) {
       if (event.type === 'delta') yield serverSentEvent({ text: event.text });
       if (event.type === 'end') end = { finish_reason: event.finish_reason };
       if (event.type === 'done') yield `event: done\n${serverSentEvent({ ...end, usage: event.usage })}`;

@@ -261,6 +261,11 @@ function answer<T extends { type: string }>(events: AsyncGenerator<T, void>, acc
     { highWaterMark: 0 },
   );
   return new Response(body, {
-    headers: { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' },
+    headers: {
+      'content-type': 'application/x-ndjson',
+      'cache-control': 'no-store',
+      // For nginx between edge and service, which would keep events back until they fill its buffer.
+      'x-accel-buffering': 'no',
+    },
   });
 }

@@ -12,6 +12,20 @@ let service: Server;
 const ids: (string | undefined)[] = [];
 /** More than lies between two ends of a connection: it is poured as fast as it is taken. */
 const flood = { pieces: 400, sent: 0, closed: false };
+/** Who stands in line for a while before the answer begins. */
+const line = {
+  left: 0,
+  leave(response: ServerResponse) {
+    this.left++;
+    const error = {
+      message: 'There is no more room.',
+      type: 'server_error',
+      param: null,
+      code: 'overloaded',
+    };
+    response.end(writeEvent({ type: 'error', status: 503, error }));
+  },
+};
 async function pour(response: ServerResponse): Promise<void> {
   response.on('close', () => {
     flood.closed = true;
@@ -31,6 +45,10 @@ beforeAll(async () => {
     }
     ids.push(request.headers['x-request-id'] as string);
     if (request.headers['x-request-id'] === 'flood') return void pour(response);
+    if (request.headers['x-request-id'] === 'line') {
+      response.write(writeEvent({ type: 'waiting', place: 1 }));
+      return void setTimeout(() => line.leave(response), 5_500);
+    }
     response.write(writeEvent({ type: 'start', prompt_tokens: 1, timings: { queue: 12.5, tokenize: 1 } }));
     response.write(writeEvent({ type: 'delta', index: 0, text: 'So', tokens: [1] }));
     setTimeout(() => {
@@ -110,6 +128,31 @@ test.each([
     if (logprobs)
       expect(parts.flatMap(({ tokens }) => tokens)).toEqual((logprobs as { tokens: string[] }).tokens);
   }
+});
+
+test('a stream has its status before its turn has come, and a failure after it in its events', async () => {
+  const streams: [path: string, body: object, headers: object, failure: RegExp][] = [
+    ['/v1/completions', { prompt: 'a', stream: true }, {}, /^data: {"error":{"message":"There is no more/],
+    [
+      ...(['/v1/responses', { input: 'a', stream: true }, {}] as const),
+      /^event: error\n.*"There is no more room.*event: response.failed\n.*"status":"failed"/s,
+    ],
+    [
+      '/text',
+      { prompt: 'a' },
+      { accept: 'text/event-stream' },
+      /^event: error\ndata: {"error":{"message":"There/,
+    ],
+  ];
+  const read = streams.map(async ([path, body, headers, failure]) => {
+    const json = { 'content-type': 'application/json', 'x-request-id': 'line' };
+    const response = await post(path, { model: 'Heavy', ...body }, { ...json, ...headers });
+    expect(response.status).toBe(200);
+    expect(line.left).toBe(0);
+    expect(await response.text()).toMatch(failure);
+  });
+  await Promise.all(read);
+  expect(line.left).toBe(streams.length);
 });
 
 test('a silent stream is pinged, and the id of its request goes through to the service', async () => {

@@ -17,7 +17,7 @@ import { type EdgeContext, serviceAccess } from '../context.ts';
 import { toFailure } from '../failure.ts';
 import { withPings } from '../pings.ts';
 import { answer } from '../placement.ts';
-import { inOnePiece, markBegun, streamed } from '../responses.ts';
+import { beginSoon, inOnePiece, streamed } from '../responses.ts';
 import { beginTask, resultsOf } from '../tasks.ts';
 import { checkSize, keepResponse, readResponse } from './store.ts';
 import { truncated } from './truncation.ts';
@@ -32,18 +32,20 @@ export async function createResponse(c: EdgeContext): Promise<Response> {
     let messages = messagesOf(sent.instructions, [...history, ...items]);
     if (sent.truncation === 'auto') messages = await fitted(c, request, messages, caller.signal);
     const wish = { model, placement, fallback, parameters, input: { messages, ...tools } };
-    const begun = await answer(wish, serviceAccess(c), caller.signal);
-    markBegun(c, begun);
-    const own = begun.fallback ? { placement: begun.placement, fallback: true } : undefined;
-    const response = newResponse(request, begun.model, own);
+    const asked = answer(wish, serviceAccess(c), caller.signal);
+    await beginSoon(c, asked, request.stream ? 'stream' : 'whole');
     const event = numbered();
-    const finish = async () => {
-      if (request.store) await keepResponse(c, { response, input: items, history });
+    const begun = async () => {
+      const { model, placement, fallback, events } = await asked;
+      const response = newResponse(request, model, fallback ? { placement, fallback } : undefined);
+      const finish = async () => {
+        if (request.store) await keepResponse(c, { response, input: items, history });
+      };
+      return { response, events: responseEvents(response, events, event, finish) };
     };
-    const events = responseEvents(response, begun.events, event, finish);
-    if (!request.stream) return await inOnePiece(c, caller, whole(response, events));
-    const sentEvents = untilFailure(response, events, event, c.get('requestId'));
-    return streamed(c, caller, withPings(sentEvents), 'text/event-stream; charset=utf-8');
+    if (!request.stream) return await inOnePiece(c, caller, begun().then(whole));
+    const sentEvents = withPings(untilFailure(request, begun(), event, c.get('requestId')));
+    return streamed(c, caller, sentEvents, 'text/event-stream; charset=utf-8');
   } catch (thrown) {
     caller.finished();
     throw thrown;
@@ -77,26 +79,33 @@ function fitted(
   });
 }
 
-async function whole(
-  response: ResponseObject,
-  events: AsyncGenerator<ResponseEvent>,
-): Promise<ResponseObject> {
+/** A response, and the events by which it is filled. */
+interface Begun {
+  response: ResponseObject;
+  events: AsyncGenerator<ResponseEvent>;
+}
+
+async function whole({ response, events }: Begun): Promise<ResponseObject> {
   for await (const _ of events);
   return response;
 }
 
 /** Events as server-sent ones. A stream that fails ends with the failure; there is no `[DONE]` on this route. */
 async function* untilFailure(
-  response: ResponseObject,
-  events: AsyncGenerator<ResponseEvent>,
+  request: ResponsesRequest,
+  begun: Promise<Begun>,
   event: ReturnType<typeof numbered>,
   requestId: string,
 ): AsyncGenerator<string> {
   const written = (each: ResponseEvent) => `event: ${each.type}\ndata: ${JSON.stringify(each)}\n\n`;
   try {
-    for await (const each of events) yield written(each);
+    for await (const each of (await begun).events) yield written(each);
   } catch (thrown) {
     const { error } = toFailure(thrown, requestId).body;
+    const response = await begun.then(
+      (one) => one.response,
+      () => newResponse(request, request.model),
+    );
     for (const each of failedEvents(response, error, event)) yield written(each);
   }
 }
