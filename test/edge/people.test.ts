@@ -75,7 +75,10 @@ test('the accept header chooses text, JSON or events', async () => {
     model: 'Llama-wick-3M',
     text: greedy.slice(0, -1),
     finish_reason: 'length',
-    usage: { prompt_tokens: expect.any(Number), completion_tokens: 8, total_tokens: expect.any(Number) },
+    usage: {
+      ...{ prompt_tokens: expect.any(Number), completion_tokens: 8, total_tokens: expect.any(Number) },
+      prompt_tokens_details: { cached_tokens: expect.any(Number) },
+    },
   });
   const events = await accepting('application/json;q=0.1, text/event-stream');
   expect(events.headers.get('content-type')).toMatch(/^text\/event-stream/);

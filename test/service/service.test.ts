@@ -47,6 +47,8 @@ describe('generation', () => {
   it('streams events that add up', async () => {
     const response = await service.ask('POST', '/v1/generate', request(20));
     expect(response.status).toBe(200);
+    // A proxy before the service keeps no event back.
+    expect(response.headers.get('x-accel-buffering')).toBe('no');
     const events = await eventsOf(response);
     expect(events[0]).toMatchObject({
       type: 'start',
