@@ -12,7 +12,8 @@ const arrows: Record<string, string[]> = {
   graph: [],
   data: [],
   architecture: ['graph'],
-  training: ['graph', 'architecture', 'data'],
+  // What a classifier learns from and what it judges are read by the same rules.
+  training: ['graph', 'architecture', 'data', 'filtering/text-features'],
   alignment: ['graph', 'architecture', 'data', 'training'],
   generation: ['graph/rewrites'],
   filtering: [],

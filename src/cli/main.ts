@@ -17,6 +17,10 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: 'clean, deduplicate and vectorise images with captions',
     load: async () => (await import('./commands/prepare-images.ts')).prepareImagesCommand(),
   },
+  'prepare-labels': {
+    summary: 'gather, deduplicate and split texts with labels',
+    load: async () => (await import('./commands/prepare-labels.ts')).prepareLabelsCommand(),
+  },
   train: {
     summary: 'train a model, or go on where a run was stopped',
     load: async () => (await import('./commands/train.ts')).trainCommand(),

@@ -1,5 +1,6 @@
 /** What `wick train` is told: a JSON file, checked field by field. */
 import { z } from 'zod';
+import { type ClassifierConfig, parseClassifierConfig } from '../architecture/classifier.ts';
 import {
   type AutoencoderConfig,
   type DiffusionConfig,
@@ -13,14 +14,14 @@ const rate = z.number().min(0).max(10);
 
 /** What every training has. */
 const common = z.strictObject({
-  /** What is learnt: to go on with text, to draw what a caption says, or to write images down in latents. */
-  task: z.enum(['text', 'text-to-image', 'image-autoencoder']).default('text'),
+  /** What is learnt: to go on with text, which labels it has, to draw a caption, or to write images down in latents. */
+  task: z.enum(['text', 'text-classification', 'text-to-image', 'image-autoencoder']).default('text'),
   /**
-   * The model: for text in the form of Hugging Face's config.json; to draw, `text_encoder` and `transformer`; an
-   * autoencoder's config.json.
+   * The model: for text in the form of Hugging Face's config.json; to draw, `text_encoder` and `transformer`; a
+   * classifier's or an autoencoder's config.json.
    */
   model: z.record(z.string(), z.unknown()),
-  /** A folder that `wick prepare` or `wick prepare-images` made. */
+  /** A folder that `wick prepare`, `wick prepare-labels` or `wick prepare-images` made. */
   data: z.string().min(1),
   /** Where checkpoints, metrics and the curve go. */
   out: z.string().min(1),
@@ -60,6 +61,19 @@ const textConfig = common.extend({
   evaluation_windows: count.default(64),
 });
 
+const probability = z.number().min(0).lt(1);
+const classificationConfig = common.extend({
+  task: z.literal('text-classification'),
+  /** Texts of the validation split that an evaluation reads. */
+  evaluation_texts: count.default(2000),
+  /** How often a word is given with a typing error. */
+  misspelling: probability.default(0.03),
+  /** How often a word itself is left out, so that its runs of letters have to tell it. */
+  word_dropout: probability.default(0.2),
+  /** How often each of its runs of letters is left out. */
+  feature_dropout: probability.default(0.1),
+});
+
 const imageConfig = common.extend({
   task: z.literal('text-to-image'),
   /** A folder with an autoencoder that was exported; the model then denoises its latents instead of pixels. */
@@ -88,11 +102,18 @@ const autoencoderConfig = common.extend({
 });
 
 export type TextTrainingConfig = Omit<z.infer<typeof textConfig>, 'model'> & { model: GptConfig };
+export type ClassificationTrainingConfig = Omit<z.infer<typeof classificationConfig>, 'model'> & {
+  model: ClassifierConfig;
+};
 export type ImageTrainingConfig = Omit<z.infer<typeof imageConfig>, 'model'> & { model: DiffusionConfig };
 export type AutoencoderTrainingConfig = Omit<z.infer<typeof autoencoderConfig>, 'model'> & {
   model: AutoencoderConfig;
 };
-export type TrainingConfig = TextTrainingConfig | ImageTrainingConfig | AutoencoderTrainingConfig;
+export type TrainingConfig =
+  | TextTrainingConfig
+  | ClassificationTrainingConfig
+  | ImageTrainingConfig
+  | AutoencoderTrainingConfig;
 /** What the trainer itself reads, whatever is learnt. */
 export type CommonTrainingConfig = z.infer<typeof common>;
 
@@ -121,6 +142,10 @@ function parseTextConfig(json: unknown): TextTrainingConfig {
 }
 
 const parsers: Record<string, (json: unknown) => TrainingConfig> = {
+  'text-classification'(json) {
+    const data = check(classificationConfig, json);
+    return { ...data, model: parseClassifierConfig(data.model) };
+  },
   'text-to-image'(json) {
     const data = check(imageConfig, json);
     return { ...data, model: parseDiffusionConfig(data.model) };

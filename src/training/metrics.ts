@@ -7,6 +7,8 @@ export interface Measures {
   validation_loss: number;
   /** For text. */
   validation_bits_per_byte?: number;
+  /** For labels: the mean of their areas under the ROC curve. */
+  validation_auroc?: number;
   /** For images: the loss at evenly spaced levels of noise, from little to much. */
   validation_loss_by_noise?: number[];
 }
@@ -14,14 +16,16 @@ export interface Measures {
 /** One line of `metrics.jsonl`. */
 export interface StepMetrics extends Partial<Measures> {
   step: number;
-  /** Tokens or images seen since the run began. */
+  /** Tokens, texts or images seen since the run began. */
   tokens?: number;
+  texts?: number;
   images?: number;
-  /** Of the batch: mean negative log-likelihood in nats a token, or mean squared error. */
+  /** Of the batch: mean negative log-likelihood in nats a token or a label, or mean squared error. */
   loss: number;
   gradient_norm: number;
   learning_rate: number;
   tokens_per_second?: number;
+  texts_per_second?: number;
   images_per_second?: number;
 }
 

@@ -1,5 +1,6 @@
 /** Configurations to tasks. */
 import { autoencoderTask } from './autoencoder-task.ts';
+import { classificationTask } from './classification-task.ts';
 import type { TrainingConfig } from './config.ts';
 import { imageTask } from './image-task.ts';
 import type { RuntimeOptions } from './runtime.ts';
@@ -12,5 +13,6 @@ import { textTask } from './text-task.ts';
  */
 export async function taskOf(config: TrainingConfig, options: RuntimeOptions): Promise<TrainingTask> {
   if (config.task === 'text-to-image') return imageTask(config, options);
+  if (config.task === 'text-classification') return classificationTask(config);
   return config.task === 'image-autoencoder' ? autoencoderTask(config) : textTask(config);
 }

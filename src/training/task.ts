@@ -12,7 +12,7 @@ export interface TrainingTask {
   loss(graph: Graph): { loss: Value; parameters: Value[]; outputs?: Record<string, Value> };
   /** Examples in a batch, and what they are counted in. */
   batchSize: number;
-  unit: 'token' | 'image';
+  unit: 'token' | 'text' | 'image';
   unitsPerExample: number;
   /** Floating-point operations for each unit, by the usual count of 6 for each parameter that it meets. */
   flopsPerUnit: number;

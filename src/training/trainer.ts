@@ -33,6 +33,7 @@ export interface TrainingResult extends Measures {
   steps: number;
   /** What was seen, in the task's unit. */
   tokens?: number;
+  texts?: number;
   images?: number;
   loss: number;
   checkpoint: string;
@@ -136,7 +137,7 @@ export async function train(json: unknown, options: TrainingOptions = {}): Promi
   }
   // Stopped between two checkpoints: what was learnt since the last one is kept.
   if (state.step % config.checkpoint_every !== 0 && state.step < config.max_steps) checkpoint = save();
-  const { validation_loss, validation_bits_per_byte, validation_loss_by_noise } =
+  const { validation_loss, validation_bits_per_byte, validation_auroc, validation_loss_by_noise } =
     last?.validation_loss === undefined ? await evaluate(state) : (last as StepMetrics & Measures);
   return {
     steps: state.step,
@@ -144,6 +145,7 @@ export async function train(json: unknown, options: TrainingOptions = {}): Promi
     loss: last?.loss ?? Number.NaN,
     validation_loss,
     ...(validation_bits_per_byte !== undefined && { validation_bits_per_byte }),
+    ...(validation_auroc !== undefined && { validation_auroc }),
     ...(validation_loss_by_noise && { validation_loss_by_noise }),
     checkpoint,
   };
@@ -158,7 +160,10 @@ interface State {
   tensors: Tensors;
 }
 
-const counted = (task: TrainingTask, { examples }: State): { tokens?: number; images?: number } => ({
+const counted = (
+  task: TrainingTask,
+  { examples }: State,
+): { tokens?: number; texts?: number; images?: number } => ({
   [`${task.unit}s`]: examples * task.unitsPerExample,
 });
 

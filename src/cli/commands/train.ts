@@ -55,13 +55,20 @@ export function trainCommand(): Command {
     });
 }
 
-const seen = ({ tokens, images }: TrainingResult) =>
-  tokens === undefined ? `${formatCount(images!)} images` : `${formatCount(tokens)} tokens`;
+const seen = ({ tokens, texts, images }: TrainingResult) => {
+  if (tokens !== undefined) return `${formatCount(tokens)} tokens`;
+  return texts === undefined ? `${formatCount(images!)} images` : `${formatCount(texts)} texts`;
+};
 
-const validation = ({ validation_loss, validation_bits_per_byte: bits }: Partial<Measures>) =>
-  bits === undefined
-    ? `loss ${validation_loss!.toFixed(4)}`
-    : `${validation_loss!.toFixed(4)} nats a token, ${bits.toFixed(4)} bits a byte`;
+const validation = ({
+  validation_loss,
+  validation_bits_per_byte: bits,
+  validation_auroc: area,
+}: Partial<Measures>) => {
+  if (bits !== undefined)
+    return `${validation_loss!.toFixed(4)} nats a token, ${bits.toFixed(4)} bits a byte`;
+  return `loss ${validation_loss!.toFixed(4)}${area === undefined ? '' : `, AUROC ${area.toFixed(4)}`}`;
+};
 
 interface Options {
   provider: Provider;

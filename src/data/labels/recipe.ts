@@ -1,0 +1,92 @@
+/** What a classifier of texts learns from: a JSON file that names sources, and what is known of their texts. */
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+
+const share = z.number().min(0).lt(0.5);
+/** `*` stands for every label that is not named. A string names the row's field that holds 0 or 1. */
+const given = z.record(z.string().min(1), z.union([z.literal(0), z.literal(1), z.string().min(1)]));
+
+const rule = z.strictObject({
+  /** Rows whose fields have these values; without it, every row. The first rule that fits a row is its rule. */
+  if: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).optional(),
+  /** What is known of a text. What is not named is unknown, not absent. */
+  labels: given,
+  /** How much of a batch these texts are, relative to those of other rules. */
+  share: z.number().positive().default(1),
+});
+
+const source = z.strictObject({
+  /** A file, folder or pattern. */
+  path: z.string().min(1),
+  /** The field of JSONL rows that holds the text. Without it, files are read as `wick prepare` reads them. */
+  text: z.string().min(1).optional(),
+  /** Texts of each file at most. */
+  limit: z.number().int().min(1).optional(),
+  rules: z.array(rule).min(1),
+});
+
+const family = z.strictObject({
+  labels: given,
+  share: z.number().positive().default(1),
+  /** Sentences with `{slots}`, each of which is filled from the list of words with its name. */
+  sentences: z.array(z.string().min(1)).min(1),
+});
+
+const recipe = z.strictObject({
+  labels: z.array(z.string().min(1).max(100)).min(1).max(1000),
+  seed: z.number().int().min(0).max(0xffffffff).default(1),
+  /** Shares that are held out: to watch training and set thresholds, and to judge the model in the end. */
+  validation: share.default(0.1),
+  test: share.default(0.1),
+  sources: z.array(source).default([]),
+  /** JSON files of sentences to be filled in, beside the recipe. */
+  sentences: z.array(z.string().min(1)).default([]),
+  /** How many sentences are made of each pattern at most. */
+  per_sentence: z.number().int().min(1).max(10_000).default(20),
+});
+
+const sentences = z.strictObject({
+  words: z.record(z.string().regex(/^\w+$/), z.array(z.string()).min(1)),
+  families: z.array(family).min(1),
+});
+
+export type Recipe = z.infer<typeof recipe>;
+export type LabelRule = z.infer<typeof rule>;
+export type LabelSource = z.infer<typeof source>;
+export type SentenceFile = z.infer<typeof sentences>;
+
+/** @throws Error naming the file and each field of it that is not right */
+export function readRecipe(path: string): Recipe {
+  const read = readAs(path, recipe);
+  if (read.sources.length + read.sentences.length === 0)
+    throw new Error(`${path} names no source: it needs "sources" or "sentences".`);
+  for (const { rules, path: from } of read.sources)
+    for (const { labels } of rules) checkNames(labels, read, `${path}: ${from}`);
+  return read;
+}
+
+/** @throws Error naming the file and each field of it that is not right */
+export function readSentences(path: string, recipe: Recipe): SentenceFile {
+  const file = readAs(path, sentences);
+  for (const { labels } of file.families) checkNames(labels, recipe, path);
+  return file;
+}
+
+function checkNames(labels: LabelRule['labels'], recipe: Recipe, where: string): void {
+  const unknown = Object.keys(labels).find((name) => name !== '*' && !recipe.labels.includes(name));
+  if (unknown)
+    throw new Error(`${where} speaks of the label "${unknown}"; the recipe has ${recipe.labels.join(', ')}.`);
+}
+
+function readAs<T>(path: string, schema: z.ZodType<T>): T {
+  let json: unknown;
+  try {
+    json = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw new Error(`${path} cannot be read as JSON: ${(error as Error).message}.`, { cause: error });
+  }
+  const { success, data, error } = schema.safeParse(json);
+  if (success) return data;
+  const problems = error.issues.map(({ path: at, message }) => `${at.join('.') || 'the file'}: ${message}`);
+  throw new Error(`${path} is not right. ${problems.join('; ')}.`);
+}
