@@ -13,7 +13,7 @@ const arrows: Record<string, string[]> = {
   data: [],
   architecture: ['graph'],
   // What a classifier learns from and what it judges are read by the same rules.
-  training: ['graph', 'architecture', 'data', 'filtering/text-features'],
+  training: ['graph', 'architecture', 'data', 'filtering/text-features', 'filtering/classify'],
   alignment: ['graph', 'architecture', 'data', 'training'],
   generation: ['graph/rewrites'],
   filtering: [],

@@ -17,8 +17,8 @@ export interface FeatureConfig {
 const addresses = /(?<![^\s(])(?:@[\p{L}\p{N}_]+:?|(?:https?:\/\/|www\.)[^\s<>"]+)/giu;
 /** Single letters in a row, each parted from the next by one sign, are one word. */
 const spelledOut = /(?<![\p{L}\p{N}])\p{L}(?:[ .\-_*|/]\p{L}){2,}(?![\p{L}\p{N}])/gu;
-/** Letters and digits, with signs in between; or one sign. */
-const words = /[\p{L}\p{N}]+(?:['’`@$*!|_.-]+[\p{L}\p{N}]+)*|[^\s\p{L}\p{N}]/gu;
+/** Letters and digits, with signs in between and a few that stand for letters around; or one sign. */
+const words = /[@$]{0,3}[\p{L}\p{N}]+(?:['’`@$*!|_.-]+[\p{L}\p{N}]+)*[@$]{0,3}|[^\s\p{L}\p{N}]/gu;
 /** Digits and signs that stand for letters. */
 const lookalikes: Readonly<Record<string, string>> = {
   ...{ '0': 'o', '1': 'i', '3': 'e', '4': 'a', '5': 's', '7': 't' },
@@ -32,7 +32,7 @@ const lookalikes: Readonly<Record<string, string>> = {
 export function wordsOf(text: string): string[] {
   const plain = text
     .normalize('NFKD')
-    .replace(/[\p{Mn}\p{Cf}]/gu, '')
+    .replace(/[\p{M}\p{Cf}]/gu, '')
     .toLowerCase()
     .replace(addresses, ' ')
     .replace(spelledOut, (letters) => letters.replace(/[^\p{L}]/gu, ''));
@@ -93,4 +93,16 @@ export function featureIds(
     }
   }
   return ids;
+}
+
+/** How far the next window reaches back, as a share of a window: what is cut in one stands whole in the next. */
+const OVERLAP = 1 / 4;
+
+/** A text's words, each as its features, in windows that overlap; a text without words has one window without any. */
+export function windowsOf(text: string, config: FeatureConfig): number[][][] {
+  const features = wordsOf(text).map((word) => featuresOf(word, config));
+  const { max_words } = config;
+  const stride = Math.max(1, Math.round(max_words * (1 - OVERLAP)));
+  const count = Math.max(1, Math.ceil((features.length - max_words) / stride) + 1);
+  return Array.from({ length: count }, (_, i) => features.slice(i * stride, i * stride + max_words));
 }

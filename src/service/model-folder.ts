@@ -8,6 +8,8 @@ import { withHiddenStates } from '../generation/embedding-graph.ts';
 import { createTextModel, type TextModel } from '../generation/model.ts';
 import { modelRevision } from '../generation/revision.ts';
 import { keepsWeightsOf } from '../generation/weight-files.ts';
+import { isClassifierFolder } from './classifier-folder.ts';
+import { readJsonFile } from './json-file.ts';
 import { loadRuntime, openSession, type RuntimeOptions } from './runtime.ts';
 
 export { type Provider, providers } from './runtime.ts';
@@ -77,12 +79,14 @@ async function hashFile(path: string): Promise<string> {
   return hash.digest('hex');
 }
 
-/** The model folders in a folder: those with a config.json and an onnx folder. */
+/** The folders of text models in a folder: those with a config.json and an onnx folder, classifiers left out. */
 export function findModelFolders(folder: string): string[] {
   const path = resolve(folder);
   if (!existsSync(path)) throw new Error(`There is no folder ${path}.`);
   const isModel = (candidate: string) =>
-    existsSync(join(candidate, 'config.json')) && existsSync(join(candidate, 'onnx'));
+    existsSync(join(candidate, 'config.json')) &&
+    existsSync(join(candidate, 'onnx')) &&
+    !isClassifierFolder(candidate);
   if (isModel(path)) return [path];
   return readdirSync(path)
     .sort()
@@ -94,24 +98,4 @@ export function findModelFolders(folder: string): string[] {
 function tokenizerConfig(folder: string, config: object): object {
   const file = join(folder, 'chat_template.jinja');
   return existsSync(file) ? { ...config, chat_template: readFileSync(file, 'utf8') } : config;
-}
-
-function readJsonFile(path: string): object {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch {
-    throw new Error(`The model folder lacks ${path}.`);
-  }
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new Error(`${path} is not JSON: ${(error as Error).message}.`, {
-      cause: error,
-    });
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new Error(`${path} has to be a JSON object.`);
-  return value;
 }

@@ -13,6 +13,7 @@ import { dirname, join } from 'node:path';
 import { latestCheckpoint, loadCheckpoint } from './checkpoint.ts';
 import type { TrainingConfig } from './config.ts';
 import { autoencoderFiles } from './export-autoencoder.ts';
+import { classifierFiles } from './export-classifier.ts';
 import { diffusionFiles } from './export-diffusion.ts';
 import { gptFiles } from './export-gpt.ts';
 import { averageOf } from './graphs.ts';
@@ -27,8 +28,8 @@ export interface ExportResult {
 }
 
 /**
- * Writes a model's configuration, tokenizer and graphs into `folder`: Hugging Face's layout for text, a diffusers
- * pipeline's, or its parts, for images. Where the run keeps running averages of the weights, these are what is written. Other files
+ * Writes a model's configuration, tokenizer and graphs into `folder`: Hugging Face's layout for text and classifiers of
+ * it, a diffusers pipeline's, or its parts, for images. Where the run keeps running averages of the weights, these are what is written. Other files
  * there (a card, say) stay.
  *
  * @param source a run's folder (its newest checkpoint is taken) or a checkpoint file
@@ -77,6 +78,7 @@ function filesOf(
   steps: string,
 ): ModelFiles | Promise<ModelFiles> {
   if (training.task === 'text-to-image') return diffusionFiles(training, weights, steps);
+  if (training.task === 'text-classification') return classifierFiles(training, weights, steps);
   if (training.task === 'image-autoencoder') return autoencoderFiles(training, weights, steps);
   return gptFiles(training, weights, steps);
 }

@@ -1,6 +1,7 @@
 /** What a classifier of texts learns from: a JSON file that names sources, and what is known of their texts. */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { checkSlots } from './sentences.ts';
 
 const share = z.number().min(0).lt(0.5);
 /** `*` stands for every label that is not named. A string names the row's field that holds 0 or 1. */
@@ -68,7 +69,10 @@ export function readRecipe(path: string): Recipe {
 /** @throws Error naming the file and each field of it that is not right */
 export function readSentences(path: string, recipe: Recipe): SentenceFile {
   const file = readAs(path, sentences);
-  for (const { labels } of file.families) checkNames(labels, recipe, path);
+  for (const { labels, sentences } of file.families) {
+    checkNames(labels, recipe, path);
+    for (const pattern of sentences) checkSlots(pattern, file.words);
+  }
   return file;
 }
 

@@ -1,33 +1,40 @@
 /** Sentences made of patterns with slots. */
 import { createRandom, mix } from '../random.ts';
 
-/** A list of words that leads back to itself would never end. */
-const DEPTH = 20;
+/** Lists of words by the name of the slot that they fill; words may have slots themselves. */
+export type Words = Readonly<Record<string, readonly string[]>>;
+
+const slots = /\{(\w+)\}/g;
 
 /**
- * Different sentences of a pattern, in which each `{name}` is replaced by one of the words of that name; words may
- * have slots themselves. The same seed gives the same sentences.
- *
- * @param count at most; fewer where the pattern has no more
+ * Sees that every slot of a pattern, and of the words that may fill it, can be filled.
  * @throws Error naming a slot without words, or one that leads back to itself
  */
-export function fillSentences(
-  pattern: string,
-  words: Readonly<Record<string, readonly string[]>>,
-  count: number,
-  seed: number,
-): string[] {
+export function checkSlots(pattern: string, words: Words, open: readonly string[] = []): void {
+  for (const [, name] of pattern.matchAll(slots)) {
+    if (open.includes(name)) throw new Error(`The words of {${name}} lead back to {${name}}.`);
+    if (!Object.hasOwn(words, name))
+      throw new Error(`"${pattern}" has the slot {${name}}, for which there are no words.`);
+    for (const word of words[name]) checkSlots(word, words, [...open, name]);
+  }
+}
+
+/**
+ * Different sentences of a pattern, in which each `{name}` is replaced by one of the words of that name. The same
+ * seed gives the same sentences.
+ * @param count at most; fewer where the pattern has hardly more
+ */
+export function fillSentences(pattern: string, words: Words, count: number, seed: number): string[] {
   const random = createRandom(mix(seed) ^ hash(pattern));
-  const fill = (text: string, depth: number): string =>
-    text.replace(/\{(\w+)\}/g, (_, name: string) => {
-      const choices = Object.hasOwn(words, name) ? words[name] : undefined;
-      if (!choices) throw new Error(`"${pattern}" has the slot {${name}}, for which there are no words.`);
-      if (depth === DEPTH) throw new Error(`The words of {${name}} lead back to {${name}}.`);
-      return fill(choices[Math.floor(random() * choices.length)], depth + 1);
-    });
+  const fill = (text: string): string =>
+    text.replace(slots, (_, name: string) => fill(words[name][Math.floor(random() * words[name].length)]));
   const made = new Set<string>();
   for (let tries = 0; tries < 3 * count && made.size < count; tries++)
-    made.add(fill(pattern, 0).replace(/\s+/g, ' ').trim());
+    made.add(
+      fill(pattern)
+        .replace(/[^\S\n]+/g, ' ')
+        .trim(),
+    );
   return [...made];
 }
 

@@ -1,0 +1,114 @@
+/** What a classifier says of a text: for each label how likely it is, and whether that is enough. */
+import type { InferenceSession, TensorConstructor } from 'onnxruntime-common';
+import { z } from 'zod';
+import { type FeatureConfig, featureIds, windowsOf } from './text-features.ts';
+
+const configSchema = z.object({
+  id2label: z.record(z.string(), z.string()),
+  num_buckets: z.number().int().min(2),
+  features_per_word: z.number().int().min(1).max(256),
+  max_words: z.number().int().min(2).max(4096),
+});
+
+const thresholdSchema = z.strictObject({
+  /** Of the line that makes a logit into the logit of a probability (Platt, 1999). */
+  scale: z.number().positive(),
+  offset: z.number(),
+  /** The least probability at which the label is said to be there. */
+  threshold: z.number().min(0).max(1),
+  /** Whether the label alone is reason to flag a text. */
+  flags: z.boolean(),
+});
+export type Threshold = z.infer<typeof thresholdSchema>;
+/** `thresholds.json` of a classifier's folder: by label. */
+export type Thresholds = Record<string, Threshold>;
+
+export interface Judgement {
+  /** Whether a label that flags is there. */
+  flagged: boolean;
+  categories: Record<string, boolean>;
+  /** Probabilities from 0 to 1. */
+  scores: Record<string, number>;
+}
+
+export interface ClassifierFiles {
+  /** The parsed `config.json` and `thresholds.json`. */
+  config: unknown;
+  thresholds: unknown;
+  /** A session of `onnx/model.onnx`, on any onnxruntime, with its tensors. */
+  session: InferenceSession;
+  Tensor: TensorConstructor;
+}
+
+export interface Classifier {
+  labels: readonly string[];
+  thresholds: Thresholds;
+  /**
+   * Judges a text of any length; one longer than the model reads at a time is read in windows that overlap, and has
+   * each label as much as the window that has it most.
+   */
+  judge(text: string, signal?: AbortSignal): Promise<Judgement>;
+}
+
+/** @throws Error naming the field of a file that is not right */
+export function createClassifier({ config, thresholds, session, Tensor }: ClassifierFiles): Classifier {
+  const { id2label, ...features } = checked(configSchema, config, 'config.json');
+  const limits = checked(z.record(z.string(), thresholdSchema), thresholds, 'thresholds.json');
+  const labels = Object.values(id2label);
+  const missing = labels.find((label) => !Object.hasOwn(limits, label));
+  if (missing) throw new Error(`thresholds.json lacks the label "${missing}" that config.json has.`);
+  return {
+    labels,
+    thresholds: limits,
+    async judge(text, signal) {
+      const logits = await logitsOf(text, features, { session, Tensor }, signal);
+      const scores = labels.map((label, i) => probability(logits[i], limits[label]));
+      const found = labels.map((label, i) => scores[i] >= limits[label].threshold);
+      return {
+        flagged: labels.some((label, i) => found[i] && limits[label].flags),
+        categories: byLabel(labels, found),
+        scores: byLabel(labels, scores),
+      };
+    },
+  };
+}
+
+/** Windows that are judged in one run. */
+const AT_ONCE = 8;
+
+/** The largest logit of each label over the windows of a text. */
+export async function logitsOf(
+  text: string,
+  config: FeatureConfig,
+  { session, Tensor }: Pick<ClassifierFiles, 'session' | 'Tensor'>,
+  signal?: AbortSignal,
+): Promise<Float32Array> {
+  const windows = windowsOf(text, config);
+  let largest: Float32Array | undefined;
+  for (let first = 0; first < windows.length; first += AT_ONCE) {
+    signal?.throwIfAborted();
+    const some = windows.slice(first, first + AT_ONCE);
+    const shape = [some.length, config.max_words, config.features_per_word];
+    const input_ids = new Tensor('int64', featureIds(some, config), shape);
+    const { logits } = await session.run({ input_ids }, ['logits']);
+    const values = logits.data as Float32Array;
+    largest ??= new Float32Array(values.length / some.length).fill(-Infinity);
+    for (const [i, value] of values.entries())
+      largest[i % largest.length] = Math.max(largest[i % largest.length], value);
+  }
+  return largest!;
+}
+
+/** The probability that a logit stands for. */
+export const probability = (logit: number, { scale, offset }: Pick<Threshold, 'scale' | 'offset'>): number =>
+  1 / (1 + Math.exp(-(scale * logit + offset)));
+
+const byLabel = <T>(labels: readonly string[], values: readonly T[]): Record<string, T> =>
+  Object.fromEntries(labels.map((label, i) => [label, values[i]]));
+
+function checked<T>(schema: z.ZodType<T>, json: unknown, name: string): T {
+  const { success, data, error } = schema.safeParse(json);
+  if (success) return data;
+  const problems = error.issues.map(({ path, message }) => `${path.join('.') || 'the file'}: ${message}`);
+  throw new Error(`${name} of the classifier is not right. ${problems.join('; ')}.`);
+}
