@@ -16,14 +16,14 @@ export async function run({ args }: { args: string[] }): Promise<BenchResult> {
     args,
     options: {
       model: { type: 'string', default: 'models/wick-draw' },
-      provider: { type: 'string', default: 'cpu' },
+      device: { type: 'string', default: 'cpu' },
       steps: { type: 'string' },
       memory: { type: 'string', default: String(MEMORY_IMAGES) },
     },
   });
   const spent = { model: 0, all: 0 };
   await timeSessions(spent);
-  const model = await loadImageFolder(values.model, { provider: values.provider as Provider });
+  const model = await loadImageFolder(values.model, { provider: values.device as Provider });
   const steps = values.steps ? Number(values.steps) : undefined;
   const draw = async (seed: number) => {
     for await (const _ of drawImage(
@@ -68,7 +68,7 @@ export async function run({ args }: { args: string[] }): Promise<BenchResult> {
       memory_last_mib: Math.round(memory.at(-1) ?? 0),
       memory_growth: Number(((memory.at(-1) ?? 1) / (memory[0] ?? 1)).toFixed(3)),
       steps: steps ?? model.defaults.num_inference_steps,
-      provider: values.provider,
+      device: values.device,
     },
   };
 }

@@ -27,7 +27,7 @@ export async function run({ args }: { args: string[] }): Promise<BenchResult> {
     options: {
       config: { type: 'string', default: 'models/Llama-wick-3M/training.json' },
       optimizer: { type: 'string' },
-      provider: { type: 'string', default: 'cpu' },
+      device: { type: 'string', default: 'cpu' },
       rounds: { type: 'string', default: '6' },
     },
   });
@@ -44,7 +44,7 @@ export async function run({ args }: { args: string[] }): Promise<BenchResult> {
     loss: (graph) => gptLoss(graph, model, { batch, seq }),
   };
   const flopsPerToken = 6 * countParameters(model);
-  const provider = values.provider as Provider;
+  const provider = values.device as Provider;
 
   const multiply = await createSession(gemmGraph(), { provider });
   const matrix = () => {
@@ -85,7 +85,7 @@ export async function run({ args }: { args: string[] }): Promise<BenchResult> {
       tokens_per_second: Math.round(best('model') / flopsPerToken),
       parameters: flopsPerToken / 6,
       optimizer: config.optimizer,
-      provider,
+      device: provider,
     },
   };
 }

@@ -1,7 +1,7 @@
 /** A model that draws, on this machine or behind an address: who asks it does not see which. */
 import type { ImageFormat } from '../api/draw.ts';
 import type { Size } from '../service/image-decode.ts';
-import type { Provider } from '../service/runtime.ts';
+import type { Device } from './device.ts';
 
 /** What all images of a command have in common. */
 export interface DrawingOptions {
@@ -17,7 +17,7 @@ export interface DrawingOptions {
   strength?: number;
   /** Percent, of webp, jpeg and avif. */
   quality?: number;
-  provider: Provider;
+  device: Device;
   threads: number;
   variant: string;
 }

@@ -6,6 +6,7 @@ import { encodeImage } from '../service/image-encode.ts';
 import { loadImageFolder } from '../service/image-folder.ts';
 import { sizeToDraw, sizeToSend } from '../service/image-size.ts';
 import { type Artist, type DrawingWish, randomSeed, usualFolder } from './artist.ts';
+import { chooseDevice } from './device.ts';
 import { resolveModel } from './hub/model-cache.ts';
 
 /** Pixels of the longer side of a picture of a small model, unless a size is asked for. */
@@ -13,7 +14,8 @@ const USUAL_SIDE = 512;
 
 /** @throws Error if the folder, or an image to begin from, cannot be read */
 export async function folderArtist(options: DrawingWish): Promise<Artist> {
-  const model = await loadImageFolder(resolveModel(options.model ?? usualFolder), options);
+  const provider = await chooseDevice(options.device, (line) => console.error(line));
+  const model = await loadImageFolder(resolveModel(options.model ?? usualFolder), { ...options, provider });
   for (const note of model.notes) console.error(`wick: ${note}`);
   const given = await readGiven(options, (image) => sizeToDraw(model, options.size ?? image));
   const drawn = given?.image ?? sizeToDraw(model, options.size ?? model);

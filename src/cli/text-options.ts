@@ -1,12 +1,12 @@
 /** The options of commands that write: which model, and how it takes its tokens. */
-import { type Command, InvalidArgumentError, Option } from 'commander';
-import { type Provider, providers } from '../service/runtime.ts';
+import { type Command, InvalidArgumentError } from 'commander';
+import { type Device, deviceOption } from './device.ts';
 import { addServerOptions, type ServerOptions } from './remote/server.ts';
 import { usualFolder } from './writer.ts';
 
 export interface TextOptions extends ServerOptions {
   model?: string;
-  provider: Provider;
+  device: Device;
   threads: number;
   variant: string;
   maxTokens?: number;
@@ -32,7 +32,7 @@ export const addTextOptions = (command: Command): Command =>
       `model folder (${usualFolder} where none is named), or the name of a server's model`,
     ),
   )
-    .addOption(new Option('--provider <name>', 'where it runs').choices(providers).default('cpu'))
+    .addOption(deviceOption())
     .option('--threads <n>', 'threads of the processor; 0 takes one for each core', number, 0)
     .option('--variant <name>', 'which graph of the folder: fp16, quantized, q4, …', '')
     .option('--max-tokens <n>', 'tokens at most', number)

@@ -1,5 +1,6 @@
 /** What the service tells of itself to who watches over it; each figure has its help text here. */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import type { EngineStats } from '../generation/engine/engine.ts';
 import type { ImageHost } from './image-host.ts';
 import type { Host, ModelHost } from './model-host.ts';
 import { createRegistry, type Sample } from './prometheus.ts';
@@ -21,6 +22,26 @@ export interface Metrics {
 const [SHORT, LONG] = [
   [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1],
   [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
+];
+/** What of an engine's figures is told, under which name. */
+const ofEngine: readonly [
+  type: 'gauge' | 'counter',
+  name: string,
+  figure: keyof EngineStats,
+  help: string,
+][] = [
+  ['gauge', 'wick_batch_size', 'batch', 'Sequences that were computed together last.'],
+  ['gauge', 'wick_sequences_running', 'running', 'Sequences with keys and values in the cache.'],
+  ['gauge', 'wick_sequences_waiting', 'waiting', 'Sequences that wait for room in the cache.'],
+  ['gauge', 'wick_cache_tokens', 'cache_tokens', 'Tokens in the cache.'],
+  ['gauge', 'wick_cache_prefix_tokens', 'prefix_tokens', 'Tokens in the cache that no sequence uses now.'],
+  ['gauge', 'wick_cache_capacity_tokens', 'cache_capacity', 'Tokens that the cache has room for.'],
+  ['counter', 'wick_turns_total', 'turns', 'Runs of the graph.'],
+  ['counter', 'wick_prefilled_tokens_total', 'prefill_tokens', 'Tokens of prompts that were computed.'],
+  ['counter', 'wick_decoded_tokens_total', 'decode_tokens', 'Tokens of answers that were computed.'],
+  ['counter', 'wick_preemptions_total', 'preemptions', 'Sequences that lost their room for a while.'],
+  ['counter', 'wick_proposed_tokens_total', 'proposed_tokens', 'Tokens that were computed ahead.'],
+  ['counter', 'wick_accepted_tokens_total', 'accepted_tokens', 'Tokens computed ahead that were drawn.'],
 ];
 /** Milliseconds between two looks at the event loop. */
 const RESOLUTION = 10;
@@ -63,6 +84,14 @@ export function createMetrics(
   registry.read('gauge', 'process_resident_memory_bytes', 'Memory of the process.', () => [
     [{}, process.memoryUsage.rss()],
   ]);
+  for (const [type, name, figure, help] of ofEngine) {
+    registry.read(type, name, help, function* () {
+      for (const [model, host] of models) {
+        const value = host.stats()?.[figure];
+        if (value !== undefined) yield [{ model }, value];
+      }
+    });
+  }
   const delay = monitorEventLoopDelay({ resolution: RESOLUTION });
   delay.enable();
   registry.read(

@@ -4,13 +4,14 @@ import { createReadStream, existsSync, readdirSync, readFileSync, statSync } fro
 import { availableParallelism } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { cacheOutputs } from '../generation/cache-outputs.ts';
 import { withHiddenStates } from '../generation/embedding-graph.ts';
 import { createTextModel, type TextModel } from '../generation/model.ts';
 import { modelRevision } from '../generation/revision.ts';
 import { keepsWeightsOf } from '../generation/weight-files.ts';
 import { isClassifierFolder } from './classifier-folder.ts';
 import { readJsonFile } from './json-file.ts';
-import { loadRuntime, openSession, type RuntimeOptions } from './runtime.ts';
+import { loadRuntime, openSession, type Provider, type RuntimeOptions } from './runtime.ts';
 
 export { type Provider, providers } from './runtime.ts';
 
@@ -53,8 +54,9 @@ export async function loadModelFolder(
   const ort = await loadRuntime();
   const changed =
     embeddings && statSync(graph).size <= CHANGED_BYTES ? withHiddenStates(readFileSync(graph)) : undefined;
+  const onDevice = keepsCacheOnDevice(provider) ? cacheOutputs(changed ?? readFileSync(graph)) : [];
   const [session, hashes] = await Promise.all([
-    openSession(ort, graph, { provider, threads }, changed),
+    openSession(ort, graph, { provider, threads }, { changed, onDevice }),
     Promise.all(graphFiles(graph).map(hashFile)),
   ]);
   const revision = await modelRevision({ ...files, graph: hashes });
@@ -65,6 +67,9 @@ export async function loadModelFolder(
   };
   return createTextModel({ ...files, session, Tensor: ort.Tensor, revision, execution });
 }
+
+/** Whether keys and values stay in a GPU's memory from step to step. Of CUDA's tensors JavaScript has no form. */
+export const keepsCacheOnDevice = (provider: Provider): boolean => provider === 'webgpu';
 
 /** The .onnx file, then those that it keeps weights in (`model.onnx_data`). */
 function graphFiles(graph: string): string[] {

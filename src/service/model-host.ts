@@ -1,5 +1,6 @@
 /** A text model as the service asks it: loaded when it is asked for, admission, and a line of bounded length. */
 import { Failure } from '../api/errors.ts';
+import type { EngineStats } from '../generation/engine/engine.ts';
 import type { ModelMemory } from './model-memory.ts';
 import { createModelThread, type ModelState, type Thread } from './model-thread.ts';
 import {
@@ -51,6 +52,8 @@ export interface Host {
 export interface ModelHost extends Host {
   /** Tells the model from all others, once it is loaded. */
   readonly version: string | undefined;
+  /** The figures of its engine, as they were last told; of the thread that runs. */
+  stats(): EngineStats | undefined;
   /**
    * Admits a request, or says in how many seconds to come again.
    * @param told of each event when it happens, which may be long before it is read
@@ -96,6 +99,7 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
   const leaving = new Set<Thread<ToWorker>>();
   let [running, nextId, seconds, held] = [0, 1, 2, false];
   let version: string | undefined;
+  let stats: EngineStats | undefined;
   const load = () => ({ running, queued: queue.length });
   const thread = createModelThread<ToWorker, FromWorker>({
     module,
@@ -113,7 +117,7 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
       },
     },
     onLoaded(loaded, { revision }, before) {
-      [up, version, held] = [loaded, revision, false];
+      [up, version, held, stats] = [loaded, revision, false, undefined];
       if (before) {
         leaving.add(before);
         letGo(before);
@@ -121,15 +125,16 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
       advance();
     },
     onLeaving() {
-      up = undefined;
+      [up, stats] = [undefined, undefined];
     },
-    onMessage(message) {
+    onMessage(message, thread) {
       if (message.type === 'event') receive(message.id, message.event);
       if (message.type === 'cancelled') settle(message.id);
+      if (message.type === 'stats' && thread === up) stats = message.stats;
       if (message.type === 'note') onNote(message.note);
     },
     onLost(lost, again) {
-      if (up === lost) up = undefined;
+      if (up === lost) [up, stats] = [undefined, undefined];
       leaving.delete(lost);
       for (const job of [...jobs.values()]) if (job.thread === lost) receive(job.id, restarting);
       // Nobody waits for a model that cannot be loaded.
@@ -249,6 +254,7 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
     want: thread.want,
     replace: thread.replace,
     load,
+    stats: () => stats,
     get version() {
       return version;
     },

@@ -12,7 +12,7 @@ import { generate } from '../generation/generate.ts';
 import type { TextModel } from '../generation/model.ts';
 import { InvalidInputError } from '../generation/parameters.ts';
 import { runTask } from '../generation/tasks.ts';
-import { type LoadOptions, loadModelFolder } from './model-folder.ts';
+import { keepsCacheOnDevice, type LoadOptions, loadModelFolder } from './model-folder.ts';
 import {
   CACHE_BYTES,
   EVENTS_AHEAD,
@@ -35,7 +35,7 @@ interface Running {
 const running = new Map<number, Running>();
 
 let model: TextModel;
-let engine: Engine;
+let engine: Engine | undefined;
 
 port.on('message', (message: ToWorker) => {
   if (message.type === 'close') process.exit(0);
@@ -52,13 +52,15 @@ try {
   const { folder, draft, cacheBytes = CACHE_BYTES, ...options } = workerData as WorkerStart;
   const loaded = await loadModelFolder(folder, { ...options, embeddings: true });
   const { contextLength } = loaded;
-  engine = createEngine(createBatchDecoder(loaded), {
-    contextLength,
-    cacheBytes,
-    draft: draft === undefined ? undefined : await draftOf(loaded, draft, options, cacheBytes),
-    onChange: tellStats(),
-  });
-  model = { ...loaded, contextLength: engine.contextLength };
+  // An engine has its cache in the processor's memory. What stays on a GPU is written one after the other.
+  if (!keepsCacheOnDevice(options.provider ?? 'cpu'))
+    engine = createEngine(createBatchDecoder(loaded), {
+      contextLength,
+      cacheBytes,
+      draft: draft === undefined ? undefined : await draftOf(loaded, draft, options, cacheBytes),
+      onChange: tellStats(),
+    });
+  model = { ...loaded, contextLength: engine?.contextLength ?? contextLength };
   send({ type: 'ready', revision: model.revision });
 } catch (error) {
   send({ type: 'failed', message: (error as Error).message });
@@ -94,7 +96,7 @@ function tellStats(): () => void {
     due = true;
     setTimeout(() => {
       due = false;
-      send({ type: 'stats', stats: engine.stats() });
+      send({ type: 'stats', stats: engine!.stats() });
     }, STATS_INTERVAL);
   };
 }

@@ -11,6 +11,14 @@ export interface RuntimeOptions {
   threads?: number;
 }
 
+/** What is special about a session. */
+export interface SessionSource {
+  /** What stands for the file's bytes, where it was changed in memory. */
+  changed?: Uint8Array;
+  /** Outputs that stay in a GPU's memory; each tensor is then to be disposed of. For the WebGPU provider alone. */
+  onDevice?: readonly string[];
+}
+
 export async function loadRuntime(): Promise<typeof Ort> {
   // Node 24 has Float16Array, of which onnxruntime-common makes float16 tensors that onnxruntime-node 1.30 cannot
   // read; without it they are Uint16Array. It has to go before the first import.
@@ -20,20 +28,22 @@ export async function loadRuntime(): Promise<typeof Ort> {
 
 /**
  * Opens a graph file; weights in files beside it are found.
- * @param changed what stands for the file's bytes, where it was changed in memory
  * @throws Error naming the file that is missing or not right, or the provider where this machine cannot run it
  */
 export async function openSession(
   ort: typeof Ort,
   graph: string,
   { provider = 'cpu', threads = 0 }: RuntimeOptions = {},
-  changed?: Uint8Array,
+  { changed, onDevice = [] }: SessionSource = {},
 ): Promise<Ort.InferenceSession> {
   try {
     const options: Ort.InferenceSession.SessionOptions = {
       executionProviders: provider === 'cpu' ? ['cpu'] : [provider, 'cpu'],
       intraOpNumThreads: threads,
       logSeverityLevel: 3,
+      ...(onDevice.length > 0 && {
+        preferredOutputLocation: Object.fromEntries(onDevice.map((name) => [name, 'gpu-buffer' as const])),
+      }),
     };
     return await (changed
       ? ort.InferenceSession.create(changed, options)

@@ -26,8 +26,8 @@ it.each([
     ['--top-k', '--top-p'],
   ],
   [
-    ['generate', '--provider', ''],
-    ['cpu', 'webgpu', 'cuda'],
+    ['generate', '--device', ''],
+    ['auto', 'cpu', 'webgpu', 'cuda'],
   ],
   [
     ['draw', '--scheduler=eu'],
@@ -62,10 +62,10 @@ it('offers the models of a server, and none where nobody answers', async () => {
 });
 
 it('completes in bash', async () => {
-  const line = ['wick', 'generate', '--prov'];
+  const line = ['wick', 'generate', '--devi'];
   const script = `
     wick() { "${process.execPath}" "${wick}" "$@"; }
-    _get_comp_words_by_ref() { words=(${line.join(' ')}); cword=2; cur=--prov; prev=generate; }
+    _get_comp_words_by_ref() { words=(${line.join(' ')}); cword=2; cur=--devi; prev=generate; }
     compopt() { :; }
     source <(wick complete bash)
     complete -p wick
@@ -73,7 +73,7 @@ it('completes in bash', async () => {
     printf '%s\\n' "\${COMPREPLY[@]}"`;
   const { stdout, stderr } = await ended(spawn('bash', ['-c', script]));
   expect(stderr).toBe('');
-  expect(stdout).toBe('complete -F __wick_complete wick\n--provider\n');
+  expect(stdout).toBe('complete -F __wick_complete wick\n--device\n');
 });
 
 it.each(['zsh', 'fish', 'powershell'])('has a script for %s', async (shell) => {

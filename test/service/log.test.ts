@@ -63,6 +63,7 @@ it('tells of each request how it went, and nothing of what it said', async () =>
     model,
     prompt_tokens: expect.any(Number),
     tokens: 12,
+    cached_tokens: 0,
     queue_ms: expect.any(Number),
     first_token_ms: expect.any(Number),
     ms: expect.any(Number),

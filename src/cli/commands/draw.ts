@@ -4,9 +4,9 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { type ImageFormat, imageFormats, schedulerNames } from '../../api/draw.ts';
 import type { Size } from '../../service/image-decode.ts';
 import { asFile } from '../../service/image-encode.ts';
-import { providers } from '../../service/runtime.ts';
 import { type DrawingOptions, randomSeed, SEEDS, usualFolder } from '../artist.ts';
 import { contactSheet, type SheetEntry } from '../contact-sheet.ts';
+import { deviceOption } from '../device.ts';
 import { printJson } from '../output.ts';
 import { createProgress } from '../progress.ts';
 import { readPrompt, readStandardInput } from '../prompt.ts';
@@ -43,7 +43,7 @@ export function drawCommand(): Command {
     .option('--strength <s>', 'how far that image may be left, from 0 (kept) to 1 (drawn anew)', number)
     .option('--mask <file>', 'where it is drawn anew: transparent, or white')
     .option('--quality <percent>', 'of webp, jpg and avif', whole(0, 100))
-    .addOption(new Option('--provider <name>', 'where it runs').choices(providers).default('cpu'))
+    .addOption(deviceOption())
     .option('--threads <n>', 'threads of the processor; 0 takes one for each core', whole(0, 1024), 0)
     .option('--variant <name>', 'which graphs of the folder: fp16, quantized, …', '');
   return addServerOptions(command)
@@ -58,7 +58,7 @@ async function draw(words: string[], options: Options, command: Command): Promis
   const stop = new AbortController();
   process.once('SIGINT', () => stop.abort());
   const server = serverOf(options);
-  if (server) refuseLocalOptions(command, ['provider', 'threads', 'variant']);
+  if (server) refuseLocalOptions(command, ['device', 'threads', 'variant']);
   // A sheet is put together of what loses nothing.
   const wish = { ...options, format: options.sheet ? ('png' as const) : format };
   const artist = server

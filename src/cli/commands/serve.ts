@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs';
 import { isatty } from 'node:tty';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { LogEntry } from '../../service/account.ts';
-import { type Provider, providers } from '../../service/model-folder.ts';
 import { type RunningService, startService } from '../../service/serve.ts';
+import { chooseDevice, type Device, deviceOption } from '../device.ts';
 import { resolveModel } from '../hub/model-cache.ts';
 import { printJson } from '../output.ts';
 
@@ -13,7 +13,7 @@ interface Options {
   memory?: number;
   host: string;
   port: number;
-  provider: Provider;
+  device: Device;
   threads: number;
   variant: string;
   maxConcurrent: number;
@@ -49,7 +49,7 @@ export function serveCommand(): Command {
       Number(process.env.WICK_SERVICE_PORT) || 8788,
     )
     .option('--host <address>', 'address to listen at', '127.0.0.1')
-    .addOption(new Option('--provider <name>', 'where models run').choices(providers).default('cpu'))
+    .addOption(deviceOption('where models run'))
     .option(
       '--threads <n>',
       'threads of the processor for each model; 0 takes one for each core',
@@ -83,6 +83,7 @@ export function serveCommand(): Command {
         : (entry: LogEntry) => console.log(logLine(entry));
       const service = await startService({
         ...options,
+        provider: await chooseDevice(options.device, note),
         models: options.models.map(resolveModel),
         draft: options.draft && resolveModel(options.draft),
         credentials: credentialsOf(options),

@@ -1,8 +1,8 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { readJson } from '../../training/export.ts';
 import type { Measures } from '../../training/metrics.ts';
-import { type Provider, providers } from '../../training/runtime.ts';
 import { type TrainingResult, train } from '../../training/trainer.ts';
+import { chooseDevice, type Device, deviceOption } from '../device.ts';
 import { formatCount, printJson } from '../output.ts';
 import { createProgress } from '../progress.ts';
 
@@ -13,7 +13,7 @@ export function trainCommand(): Command {
       'Train a model from a configuration; a run that was stopped goes on from its last checkpoint.',
     )
     .argument('<config>', 'a JSON file: task, model, data, out, batch_size, max_steps, learning_rate, …')
-    .option('--provider <name>', `where it runs: ${providers.join(', ')}`, parseProvider, 'cpu')
+    .addOption(deviceOption())
     .option('--threads <n>', 'threads of the processor; 0 takes one for each core', parseCount, 0)
     .option('--resume <file>', 'go on from this checkpoint instead of the newest')
     .option('--json', 'print the result as one line of JSON')
@@ -27,10 +27,12 @@ export function trainCommand(): Command {
         total: (json as { max_steps?: number }).max_steps,
         unit: 'step',
       });
+      const note = (line: string) => console.error(line);
       const result = await train(json, {
         ...options,
+        provider: await chooseDevice(options.device, note),
         signal: stop.signal,
-        onNote: (note) => console.error(note),
+        onNote: note,
         onProgress: (p) =>
           progress.update(
             p.step,
@@ -71,16 +73,10 @@ const validation = ({
 };
 
 interface Options {
-  provider: Provider;
+  device: Device;
   threads: number;
   resume?: string;
   json?: boolean;
-}
-
-function parseProvider(value: string): Provider {
-  if (!providers.includes(value as Provider))
-    throw new InvalidArgumentError(`It is one of ${providers.join(', ')}.`);
-  return value as Provider;
 }
 
 function parseCount(value: string): number {
