@@ -90,6 +90,25 @@ describe('a conversation with tools in the form of', () => {
     );
   });
 
+  it('Qwen3-Coder: arguments as elements', () => {
+    const text = render('qwenXml', parallel);
+    expect(text).toContain(
+      '<name>get_weather</name>\n<parameter><name>city</name><type>string</type></parameter>',
+    );
+    const call = (city: string) =>
+      `\n<tool_call>\n<function=get_weather>\n<parameter=city>\n${city}\n</parameter>\n</function>\n</tool_call>`;
+    expect(text).toContain(`<|im_start|>assistant\nBoth.${call('Oslo')}${call('Rome')}<|im_end|>\n`);
+    expect(text).toContain('<tool_response>\nSun.\n</tool_response>');
+  });
+
+  it('Llama 4: arguments as keywords', () => {
+    const text = render('pythonic', parallel);
+    expect(text).toContain(
+      '<|python_start|>[get_weather(city="Oslo"), get_weather(city="Rome")]<|python_end|>',
+    );
+    expect(text).toContain('<|header_start|>ipython<|header_end|>\n\nSun.<|eot|>');
+  });
+
   it('named templates: the one for tools where there are tools, and the default where there are none', () => {
     const text = render('named', conversation);
     expect(text).toContain('with tools: get_weather');

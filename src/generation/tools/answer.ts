@@ -42,8 +42,8 @@ export interface ToolCalling {
 export function toolCalling(model: TextModel, plan: ToolPlan, others: Constraint | null): ToolCalling {
   const format = model.tokenizer.toolCallFormat();
   const marks = marksOf(format);
-  const names = new Set(plan.allowed.map((tool) => tool.function.name));
-  const options = { names, enforced: true, parallel: plan.parallel };
+  const schemas = new Map(plan.allowed.map(({ function: { name, parameters } }) => [name, parameters ?? {}]));
+  const options = { schemas, enforced: true, parallel: plan.parallel };
   return {
     marks,
     constraint: toolConstraint(plan, format, others, (constraint) =>

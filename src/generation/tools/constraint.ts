@@ -21,7 +21,9 @@ export function toolConstraint(
   others: Constraint | null,
   check: (constraint: Constraint) => void,
 ): Constraint {
-  const held = constraintOf(plan, format, others, (tool, at) => argumentsSchema(tool, at, plan.required));
+  const held = constraintOf(plan, format, others, (tool, at) =>
+    argumentsSchema(tool, format, at, plan.required),
+  );
   if (plan.required || plan.allowed.some((tool) => tool.function.strict)) return held;
   try {
     check(held);
@@ -43,8 +45,8 @@ function constraintOf(
   const tags = plan.told.flatMap((tool, i): Tag[] => {
     if (!plan.allowed.includes(tool)) return [];
     const [begin, end] = format.call(tool.function.name);
-    const held = hold(tool, `tools[${i}].function.parameters`);
-    return [{ type: 'tag', begin, content: { type: 'json_schema', json_schema: held }, end }];
+    const at = `tools[${i}].function.parameters`;
+    return [{ type: 'tag', begin, content: argumentsFormat(hold(tool, at), format, at), end }];
   });
   const one = { stop_after_first: !plan.parallel };
   const several: StructuralFormat = {
@@ -69,18 +71,27 @@ function constraintOf(
 /** The schema that a function's arguments are held to. */
 function argumentsSchema(
   { function: { parameters, strict } }: ToolDefinition,
+  format: ToolCallFormat,
   at: string,
   needed: boolean,
 ): object {
   const schema = closed(parameters ?? { type: 'object', properties: {} });
   try {
     schemaExpression(schema, at);
+    argumentsFormat(schema, format, at);
     return schema;
   } catch (error) {
     if (needed || strict || !(error instanceof InvalidInputError)) throw error;
     return anyObject;
   }
 }
+
+/** What arguments of a schema look like, written in a format. */
+const argumentsFormat = (
+  schema: object,
+  { arguments: form }: ToolCallFormat,
+  at: string,
+): StructuralFormat => (form ? form.hold(schema, at) : { type: 'json_schema', json_schema: schema });
 
 /** Arguments are an object; and of others than those that are named no function knows what to do with them. */
 function closed(schema: object): object {

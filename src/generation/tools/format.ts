@@ -3,13 +3,19 @@
  * marks that its model was trained on.
  */
 
+import type { ArgumentForm } from './argument-form.ts';
+import { pythonArguments } from './python-arguments.ts';
+import { xmlArguments } from './xml-arguments.ts';
+
 /** One family's way of writing calls, as data: for reading them, for holding a model to it, and for a history. */
 export interface ToolCallFormat {
   name: string;
   /** What the chat templates of the family have in them. */
   template: RegExp;
-  /** A call, between these two; its arguments are a JSON object in the middle. */
+  /** A call, between these two; its arguments are in the middle. */
   call: (name: string) => [begin: string, end: string];
+  /** How arguments are written; as a JSON object where nothing is said. */
+  arguments?: ArgumentForm;
   /** What stands round all the calls of an answer, where something does. */
   block?: [begin: string, end: string];
   /** What stands between two calls. */
@@ -18,8 +24,8 @@ export interface ToolCallFormat {
   trigger: string;
   /** Where a call may begin, in all the spellings that models have been seen to use; the trigger is one of them. */
   openings: readonly string[];
-  /** Whether an answer that begins with a JSON object may be a call. */
-  bare?: boolean;
+  /** With this sign an answer may begin that is a call, or a list of such, without a mark. */
+  bare?: '{' | '[';
   /** What follows an opening: JSON with name and arguments in it, or a list of such; or the name by itself. */
   reads: 'json' | NamedCall;
   /** What may follow a call and says nothing more. */
@@ -34,6 +40,8 @@ export interface NamedCall {
   id?: string;
   /** Between that and the arguments. */
   after: string;
+  /** Whether calls stand in brackets, with commas between them. */
+  listed?: boolean;
 }
 
 const jsonCall =
@@ -124,6 +132,18 @@ const formats: readonly ToolCallFormat[] = [
     reads: 'json',
     closings: [],
   },
+  {
+    name: 'qwen-xml',
+    template: /<function=.*<parameter=/s,
+    call: (name) => [`<tool_call>\n<function=${name}>\n`, '</function>\n</tool_call>'],
+    arguments: xmlArguments,
+    separator: '\n',
+    trigger: '<tool_call>',
+    // The first mark is left out at times.
+    openings: ['<tool_call>', '<function='],
+    reads: { before: '<function=', after: '>' },
+    closings: ['</tool_call>'],
+  },
   hermes,
   {
     name: 'functionary',
@@ -136,15 +156,29 @@ const formats: readonly ToolCallFormat[] = [
     closings: ['</function>'],
   },
   {
+    name: 'pythonic',
+    // Where a template shows such a call. Those of Llama 4 that show JSON between the same marks are read below.
+    template: /<\|python_start\|>.*\[\w+\(\w+=|\[\w+\(\w+=.*<\|python_start\|>/s,
+    block: ['<|python_start|>[', ']<|python_end|>'],
+    call: (name) => [`${name}(`, ')'],
+    arguments: pythonArguments,
+    separator: ', ',
+    trigger: '<|python_start|>',
+    openings: ['<|python_start|>'],
+    bare: '[',
+    reads: { after: '(', listed: true },
+    closings: ['<|python_end|>'],
+  },
+  {
     name: 'llama',
     template: /<\|python_tag\|>|"parameters": |<\|start_header_id\|>ipython/,
     call: jsonCall('parameters'),
     separator: '; ',
     trigger: '{"name": "',
-    openings: ['{"name": "', '<|python_tag|>'],
-    bare: true,
+    openings: ['{"name": "', '<|python_tag|>', '<|python_start|>'],
+    bare: '{',
     reads: 'json',
-    closings: [';'],
+    closings: [';', '<|python_end|>'],
   },
 ];
 
@@ -152,16 +186,29 @@ const formats: readonly ToolCallFormat[] = [
 export const toolCallFormatOf = (template: string): ToolCallFormat =>
   formats.find((format) => format.template.test(template)) ?? hermes;
 
-/** Calls as the model would write them. */
+/** Calls as the model would write them. Arguments that are no JSON object stay the text that they are. */
 export function writeToolCalls(
-  { call, block: [begin, end] = ['', ''], separator }: ToolCallFormat,
+  { call, block: [begin, end] = ['', ''], separator, arguments: form }: ToolCallFormat,
   calls: readonly { name: string; arguments: string }[],
 ): string {
   const written = calls.map((each) => {
     const [before, after] = call(each.name);
-    return before + each.arguments + after;
+    const given = form && objectOf(each.arguments);
+    return before + (given ? form.write(given) : each.arguments) + after;
   });
   return begin + written.join(separator) + end;
+}
+
+/** A JSON object; undefined where a text is none. */
+export function objectOf(json: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(json);
+    return typeof value === 'object' && value !== null && !Array.isArray(value)
+      ? (value as Record<string, unknown>)
+      : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** All that a format writes round names and arguments: tokens in it have to be shown, though others are hidden. */

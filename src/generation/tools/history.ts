@@ -3,7 +3,7 @@
  * into the system message, calls into the assistant's, results into a user's.
  */
 import type { ChatMessage, ToolCall } from '../chat-message.ts';
-import { type ToolCallFormat, writeToolCalls } from './format.ts';
+import { objectOf, type ToolCallFormat, writeToolCalls } from './format.ts';
 import type { TemplateSupport } from './template-support.ts';
 import type { ToolDefinition } from './use.ts';
 
@@ -125,13 +125,7 @@ function inTemplateForm({ tool_calls, ...message }: ChatMessage, support: Templa
 
 /** Arguments that are no JSON object stay the text that they are. */
 function argumentsOf({ function: { arguments: json } }: ToolCall, wanted: TemplateSupport['calls']): unknown {
-  if (wanted !== 'object') return json;
-  try {
-    const value: unknown = JSON.parse(json);
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : json;
-  } catch {
-    return json;
-  }
+  return wanted === 'object' ? (objectOf(json) ?? json) : json;
 }
 
 /** Nine letters and digits for any id, the same for the same (FNV-1a, 64 bits). */

@@ -1,5 +1,6 @@
 /** Calls of tools read out of what a model writes, while it is written. */
 import { firstPending } from '../stop.ts';
+import type { ArgumentForm, ArgumentsSchema, Cursor, Reading } from './argument-form.ts';
 import type { NamedCall, ToolCallFormat } from './format.ts';
 
 /** Text for the reader of the answer, or a piece of call number `call`: the first has its name, all its arguments. */
@@ -15,8 +16,8 @@ export interface ToolCallReader {
 }
 
 export interface ReaderOptions {
-  /** Names of functions that may be called. */
-  names: ReadonlySet<string>;
+  /** The schemas of the arguments of the functions that may be called, by their names. */
+  schemas: ReadonlyMap<string, ArgumentsSchema>;
   /** Whether a constraint holds the model to a call that it has begun: its arguments are then passed on at once. */
   enforced: boolean;
   /** Whether an answer may have more than one call; what is written behind the only one is not read. */
@@ -28,17 +29,14 @@ const broken = Symbol('broken');
 /** A call that cannot break any more, cut off by the end of the text. */
 const cut = Symbol('cut');
 
-/** A part of the reading, which waits at each `yield` for more text. */
-type Reading<T> = Generator<undefined, T>;
-
 /**
  * A reader of one answer. What is read is the same however the text is cut into pieces. What looks like a call and is
  * none (no JSON, no function of that name) comes out as the text that it is; so a call that nothing holds the model to
  * is held back until it is whole. White space before a call and between calls is dropped.
  */
 export function createToolCallReader(
-  { openings, trigger, bare = false, reads, closings }: ToolCallFormat,
-  { names, enforced, parallel }: ReaderOptions,
+  { openings, trigger, bare, reads, closings, arguments: form }: ToolCallFormat,
+  { schemas, enforced, parallel }: ReaderOptions,
 ): ToolCallReader {
   /** The text from place `base` on; places are counted from the beginning of the answer. */
   let [text, base] = ['', 0];
@@ -50,6 +48,7 @@ export function createToolCallReader(
   /** Whether no text stands before this place but white space, or the last call. */
   let fresh = true;
   let finished = false;
+  const cursor: Cursor = { peek, next, literal, expect, space, word, until, fail };
   const machine = answer();
   machine.next();
 
@@ -104,7 +103,7 @@ export function createToolCallReader(
     for (;;) {
       const rest = text.slice(passed - base);
       const blank = rest.search(/\S/);
-      if (bare && fresh && blank >= 0 && rest[blank] === '{') {
+      if (bare && fresh && blank >= 0 && rest[blank] === bare) {
         at = passed + blank;
         return '';
       }
@@ -132,8 +131,15 @@ export function createToolCallReader(
   /** A call, or what stands round several. */
   function* block(opening: string): Reading<void> {
     yield* space();
-    if (reads !== 'json') {
-      if (reads.before) yield* expect(reads.before);
+    if (reads !== 'json' && reads.listed) {
+      yield* expect('[');
+      do {
+        yield* space();
+        yield* namedCall(reads, opening === trigger);
+      } while (parallel && (yield* another(',')));
+      if (yield* another(']')) passed = at;
+    } else if (reads !== 'json') {
+      if (reads.before && opening !== reads.before) yield* expect(reads.before);
       do {
         yield* namedCall(reads, opening === trigger);
         while (yield* oneOf(closings));
@@ -180,9 +186,31 @@ export function createToolCallReader(
     const name = known(yield* word());
     if (id && (yield* literal(id))) yield* word();
     yield* expect(after);
+    const held = triggered && enforced;
+    if (form) return yield* formedArguments(form, name, held);
     yield* space();
-    const given = yield* callArguments(triggered && enforced ? name : undefined);
+    const given = yield* callArguments(held ? name : undefined);
     if (given !== passedOn) call(name, given);
+    passed = at;
+  }
+
+  /** Arguments of another form, which become a JSON object. @param held whether each can be passed on when it is whole */
+  function* formedArguments({ read }: ArgumentForm, name: string, held: boolean): Reading<void> {
+    if (held) {
+      call(name, '');
+      passed = at;
+    }
+    let json = '{';
+    let sent = 0;
+    yield* read(cursor, schemas.get(name), (key, value) => {
+      json += `${json === '{' ? '' : ', '}${JSON.stringify(key)}: ${JSON.stringify(value)}`;
+      if (!held) return;
+      more(json.slice(sent));
+      sent = json.length;
+    });
+    json += '}';
+    if (held) more(json.slice(sent));
+    else call(name, json);
     passed = at;
   }
 
@@ -223,6 +251,19 @@ export function createToolCallReader(
     yield* expect('"');
     for (let sign = yield* next(); sign !== '"'; sign = yield* next()) if (sign === '\\') yield* next();
     return parsed(slice(start, at)) as string;
+  }
+
+  function* until(word: string): Reading<string> {
+    const start = at;
+    for (let from = at; ; yield) {
+      const found = text.indexOf(word, from - base);
+      if (found >= 0) {
+        at = base + found + word.length;
+        return slice(start, base + found);
+      }
+      if (ended) throw broken;
+      from = Math.max(start, base + text.length - word.length + 1);
+    }
   }
 
   /** Letters, digits and what else names and ids are made of. */
@@ -289,6 +330,10 @@ export function createToolCallReader(
     return sign;
   }
 
+  function fail(): never {
+    throw broken;
+  }
+
   function slice(from: number, to: number): string {
     return text.slice(from - base, to - base);
   }
@@ -319,7 +364,7 @@ export function createToolCallReader(
   }
 
   function known(name: string): string {
-    if (!names.has(name)) throw broken;
+    if (!schemas.has(name)) throw broken;
     return name;
   }
 }

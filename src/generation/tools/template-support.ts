@@ -21,8 +21,8 @@ export interface TemplateSupport {
 const name = 'probe_function';
 const user = { role: 'user', content: 'Probe.' };
 const values = { object: { probe_key: 'probe_value' }, string: '{"probe_key": "probe_value"}' };
-/** The arguments as JSON, not as a text within JSON. */
-const asObject = /"probe_key":\s*"probe_value"/;
+/** The arguments as JSON, not as a text within JSON; or as elements or keywords. */
+const asObject = /"probe_key":\s*"probe_value"|probe_key(>\s*|=['"])probe_value/;
 const tool = {
   type: 'function',
   function: {

@@ -139,6 +139,8 @@ describe('a model that knows nothing of calls makes valid ones where they are re
     ['phi', '<|tool_call|> <|/tool_call|>', ['<|/tool_call|>']],
     ['granite', '<|tool_call|>', ['<|tool_call|>']],
     ['functionary', '<function=', []],
+    ['qwen, as elements', '<tool_call> <function= <parameter=', ['</parameter>']],
+    ['pythonic', '[f(a=1)] <|python_start|>', ['<|python_start|>', '<|python_end|>']],
   ])('in the way of %s', async (_, marks, special) => {
     const rote = { template: template(marks), pieces: special, special };
     for (const seed of [1, 2, 3]) {

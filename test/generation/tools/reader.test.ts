@@ -15,9 +15,16 @@ const families = {
   phi: '<|tool_call|> + <|/tool_call|>',
   granite: '<|tool_call|>',
   functionary: '<function=',
+  'qwen-xml': '<tool_call> <function= <parameter=',
+  pythonic: '[f(a=1)] <|python_start|>',
 };
 type Family = keyof typeof families;
 const formatOf = (family: Family) => toolCallFormatOf(families[family]);
+
+const schemas = new Map([
+  ['get_weather', { properties: { city: { type: 'string' } } }],
+  ['add', {}],
+]);
 
 /** The whole of an answer: its text, and its calls with their arguments. */
 function read(
@@ -25,8 +32,7 @@ function read(
   pieces: readonly string[],
   { enforced = false, parallel = true }: { enforced?: boolean; parallel?: boolean } = {},
 ) {
-  const names = new Set(['get_weather', 'add']);
-  const reader = createToolCallReader(formatOf(family), { names, enforced, parallel });
+  const reader = createToolCallReader(formatOf(family), { schemas, enforced, parallel });
   const parts: AnswerPart[] = [...pieces.flatMap((piece) => reader.push(piece)), ...reader.end()];
   const calls: { name: string; arguments: string }[] = [];
   let content = '';
@@ -39,7 +45,7 @@ function read(
   return { content, calls };
 }
 
-const weather = { name: 'get_weather', arguments: '{"city": "Oslo \\"}] \\\\", "days": [1, {"a": "}"}]}' };
+const weather = { name: 'get_weather', arguments: '{"city": "Oslo \\"}] \\\\", "days": [1,{"a":"}"}]}' };
 const add = { name: 'add', arguments: '{}' };
 
 describe('calls are read in the way of', () => {
@@ -72,6 +78,25 @@ describe('calls are read in the way of', () => {
     ['llama', '{"name":"add","parameters":{}};{"name": "add", "arguments": {"b": 2}}', ['{}', '{"b": 2}']],
     ['mistral', '[TOOL_CALLS] [{"name": "add", "arguments": {}, "id": "abcdefghi"}]', ['{}']],
     ['mistral-args', '[TOOL_CALLS]add[CALL_ID]abcdefghi[ARGS]{"a": 1}', ['{"a": 1}']],
+    ['llama', '<|python_start|>{"name": "add", "parameters": {"a": 1}}<|python_end|>', ['{"a": 1}']],
+    ['qwen-xml', '<function=add>\n<parameter=a>\n1\n</parameter>\n</function>', ['{"a": 1}']],
+    [
+      'qwen-xml',
+      '<tool_call><function=add><parameter=a>x < y\n\n</parameter></function>',
+      ['{"a": "x < y\\n"}'],
+    ],
+    ['qwen-xml', '<tool_call>\n<function=add>\n</function>\n</tool_call>', ['{}']],
+    [
+      'qwen-xml',
+      '<function=get_weather><parameter=city>\n12\n</parameter><parameter=b>\ntrue\n</parameter></function>',
+      ['{"city": "12", "b": true}'],
+    ],
+    ['pythonic', '[add(a = 1.5e3 , b=None,), add()]', ['{"a": 1500, "b": null}', '{}']],
+    [
+      'pythonic',
+      `[add(a='it\\'s \\x41\\d', b=(True, false, [], {'k': "\\u00e4"}), c=-1)]`,
+      ['{"a": "it\'s A\\\\d", "b": [true,false,[],{"k":"ä"}], "c": -1}'],
+    ],
   ])('%s, spelt otherwise', (family, text, expected) => {
     const { content, calls } = read(family, [text]);
     expect({ content, calls: calls.map((call) => call.arguments) }).toEqual({ content: '', calls: expected });
@@ -97,6 +122,14 @@ describe('what is no call', () => {
     ['mistral', '[TOOL_CALLS]{[]'],
     ['mistral-args', '[TOOL_CALLS]add {}'],
     ['deepseek', '<｜tool▁calls▁begin｜>add'],
+    ['qwen-xml', '<tool_call>\n<function=rm>\n</function>\n</tool_call>'],
+    ['qwen-xml', '<tool_call>\n<function=add>\n<parameter=a>\n1\n</function>'],
+    ['qwen-xml', '<tool_call>\n<function=add> a </function>'],
+    ['pythonic', '[1] says so.'],
+    ['pythonic', '[add(1)]'],
+    ['pythonic', '[add(a=b)]'],
+    ['pythonic', '<|python_start|>[add(a="'],
+    ['pythonic', `[add(a=${'['.repeat(200)}`],
     ['hermes', ''],
     ['hermes', ' \n '],
   ])('in the way of %s is text: %s', (family, text) => {
@@ -115,7 +148,7 @@ describe('what is no call', () => {
 
 it('arguments come as they are written where a constraint holds them, and a cut call keeps what it has', () => {
   const reader = createToolCallReader(formatOf('hermes'), {
-    names: new Set(['add']),
+    schemas,
     enforced: true,
     parallel: true,
   });
