@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { errorSchema } from './errors.ts';
 import { usageSchema } from './events.ts';
-import { requestTrace, timings, tokenTrace } from './trace.ts';
+import { tokenTrace, wickAnswer, wickAnswerOfOne } from './trace.ts';
 
 const count = z.number().int().min(0);
 const seconds = count.describe('Unix seconds.');
@@ -17,15 +17,7 @@ const head = {
   id: z.string(),
   created: seconds,
   model: z.string(),
-  wick: z
-    .object({
-      placement: placement.optional(),
-      fallback: z.boolean().optional(),
-      timings: timings.optional().describe('Milliseconds, measured where the work was done.'),
-      trace: requestTrace.optional(),
-    })
-    .optional()
-    .describe("wick's own: who answered, where that was not who was asked; how long it took; its trace."),
+  wick: wickAnswer.optional(),
 };
 const choiceWick = z
   .object({ trace: z.array(tokenTrace) })
@@ -80,8 +72,11 @@ const toolCallDelta = toolCall
   .extend({ index: count, function: functionCall.partial({ name: true }) })
   .describe('The first of a call has its id and name; the arguments of all belong together.');
 
+const tier = z.literal('default').optional().describe('Where a tier was asked for.');
+
 export const chatCompletionAnswer = z.object({
   ...head,
+  service_tier: tier,
   object: z.literal('chat.completion'),
   choices: z.array(
     z.object({
@@ -102,6 +97,7 @@ export const chatCompletionAnswer = z.object({
 });
 export const chatCompletionChunk = z.object({
   ...head,
+  service_tier: tier,
   object: z.literal('chat.completion.chunk'),
   choices: z.array(
     z.object({
@@ -125,11 +121,15 @@ export const textAnswer = z.object({
   text: z.string(),
   finish_reason: finishReason,
   usage,
+  wick: wickAnswerOfOne.optional().describe('With `trace`.'),
 });
 export const textEvent = z.object({
   text: z.string().optional(),
   finish_reason: finishReason.optional(),
   usage: usage.optional(),
+  wick: wickAnswerOfOne
+    .optional()
+    .describe('With `trace`: of the last event the whole, of any other its tokens.'),
 });
 
 export const modelAnswer = z.object({

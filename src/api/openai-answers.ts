@@ -3,7 +3,7 @@ import type { GenerationEvent, TokenLogprob, Usage } from './events.ts';
 import type { ToolCall } from './messages.ts';
 import { followText } from './text-offsets.ts';
 import { addToolCall, toolCallDelta } from './tool-call-answers.ts';
-import type { RequestTrace, Timings, TokenTrace } from './trace.ts';
+import { type TokenTrace, type WickAnswer, wickPart } from './trace.ts';
 
 /** Which of the two routes an answer is for. */
 export type Form = 'completion' | 'chat';
@@ -14,33 +14,29 @@ export interface AnswerHead {
   model: string;
   /** Unix seconds. */
   created: number;
+  /** Of a chat that asks for one: all are served alike. */
+  service_tier?: 'default';
   /** wick's own: who answered, where that was not who was asked. */
   wick?: { placement: 'edge' | 'service'; fallback: boolean };
 }
 
 /** A new answer's head. */
-export function answerHead(form: Form, model: string, wick?: AnswerHead['wick']): AnswerHead {
+export function answerHead(
+  form: Form,
+  model: string,
+  { tier = false, wick }: { tier?: boolean; wick?: AnswerHead['wick'] } = {},
+): AnswerHead {
   const id = `${form === 'chat' ? 'chatcmpl' : 'cmpl'}-${crypto.randomUUID().replaceAll('-', '')}`;
   return {
     id,
     model,
     created: Math.floor(Date.now() / 1000),
+    ...(tier && form === 'chat' && { service_tier: 'default' }),
     ...(wick && { wick }),
   };
 }
 
 type FinishReason = 'stop' | 'length' | 'tool_calls';
-
-type WickPart = Partial<NonNullable<AnswerHead['wick']>> & { timings?: Timings; trace?: RequestTrace };
-
-/** wick's own part of an answer that is whole: who answered, how long it took, and its trace. */
-function wickPart(
-  wick: AnswerHead['wick'],
-  { timings, trace }: { timings?: Timings; trace?: RequestTrace },
-): { wick?: WickPart } {
-  const part = { ...wick, ...(timings && { timings }), ...(trace && { trace }) };
-  return Object.keys(part).length > 0 ? { wick: part } : {};
-}
 
 /** A choice as far as it has come. */
 interface Choice {
@@ -56,7 +52,7 @@ export async function wholeAnswer(
   form: Form,
   head: AnswerHead,
   events: AsyncIterable<GenerationEvent>,
-): Promise<Record<string, unknown> & { wick?: WickPart }> {
+): Promise<Record<string, unknown> & { wick?: WickAnswer }> {
   const choices: Choice[] = [];
   const choiceOf = (index: number) => {
     choices[index] ??= {
@@ -84,7 +80,7 @@ export async function wholeAnswer(
     if (event.type === 'end') choiceOf(event.index).finish_reason = event.finish_reason;
     if (event.type === 'done') {
       usage = event.usage;
-      own = wickPart(head.wick, event);
+      own = wickPart({ ...head.wick, ...event });
     }
   }
   if (!usage || choices.length === 0 || choices.some((choice) => !choice?.finish_reason))
@@ -149,7 +145,7 @@ export async function* answerChunks(
     if (event.type === 'start' && form === 'chat') yield roleOf(0);
     if (event.type === 'done' && (includeUsage || event.trace)) {
       const usage = includeUsage && { usage: event.usage };
-      yield { id, object, ...rest, choices: [], ...usage, ...wickPart(head.wick, event) };
+      yield { id, object, ...rest, choices: [], ...usage, ...wickPart({ ...head.wick, ...event }) };
     }
     if (event.type === 'start' || event.type === 'done') continue;
     const { index } = event;

@@ -10,7 +10,7 @@ import { chatMessages } from './messages.ts';
 import { inertParameters, unservedParameters } from './openai-parameters.ts';
 import { type generationParameters, looseParameters, wellFormed, whole, withoutNulls } from './parameters.ts';
 import { functionParameters, toolParameters, toolUseOf } from './tools.ts';
-import { TRACE_CANDIDATES, type TraceOptions, traceOptions } from './trace.ts';
+import { type TraceOptions, traceFields, traceOf } from './trace.ts';
 
 export type { ErrorObject } from './errors.ts';
 export type Parameters = Partial<z.infer<typeof generationParameters>>;
@@ -31,9 +31,7 @@ const common = {
   /** wick's own: where the model answers, and whether the edge's may stand in for a service that is down. */
   placement: z.enum(['edge', 'service']).optional(),
   fallback: z.boolean().optional(),
-  /** Whether it is told how each token came about, and of how many candidates. */
-  trace: z.boolean().optional(),
-  trace_candidates: traceOptions.shape.candidates.optional(),
+  ...traceFields,
 };
 
 const promptText = wellFormed(1_000_000);
@@ -81,6 +79,8 @@ export interface TextRequest {
   includeUsage: boolean;
   placement?: 'edge' | 'service';
   fallback: boolean;
+  /** Whether it says in which tier it wants to be served; the answer tells then in which it was. */
+  tier: boolean;
   /** Whether calls are answered in the older form, in which they were asked for. */
   functionCall?: boolean;
   /** Where a trace is asked for. */
@@ -134,7 +134,8 @@ export function parseChatCompletionRequest(body: unknown): TextRequest {
 }
 
 const ownNames = [
-  ...['model', 'stream', 'stream_options', 'placement', 'fallback', 'trace', 'trace_candidates'],
+  ...['model', 'stream', 'stream_options', 'placement', 'fallback'],
+  ...Object.keys(traceFields),
   ...Object.keys(inertParameters),
   ...Object.keys(constraintFields),
 ];
@@ -145,6 +146,8 @@ function textRequest(request: Common, inputs: GenerationInput[]): TextRequest {
   const { model, stream, stream_options, placement, fallback, stop } = request;
   if (stream_options && !stream)
     throw new BadRequest('`stream_options` needs `stream` to be true.', { param: 'stream_options' });
+  if (request.trace && inputs.length > 1)
+    throw new BadRequest('`trace` is for one prompt at a time.', { param: 'trace' });
   const own = new Set<string>(ownNames);
   const given = Object.entries(request).filter(([name, value]) => !own.has(name) && value !== undefined);
   const parameters = Object.fromEntries(given) as Parameters;
@@ -159,16 +162,7 @@ function textRequest(request: Common, inputs: GenerationInput[]): TextRequest {
     includeUsage: stream_options?.include_usage ?? false,
     placement,
     fallback: fallback ?? false,
-    trace: traceOf(request, inputs.length),
+    tier: request.service_tier !== undefined,
+    trace: traceOf(request),
   };
-}
-
-/** What is traced, and undefined where nothing is. */
-function traceOf({ trace, trace_candidates }: Common, prompts: number): TraceOptions | undefined {
-  if (!trace) {
-    if (trace_candidates === undefined) return undefined;
-    throw new BadRequest('`trace_candidates` needs `trace` to be true.', { param: 'trace_candidates' });
-  }
-  if (prompts > 1) throw new BadRequest('`trace` is for one prompt at a time.', { param: 'trace' });
-  return { candidates: trace_candidates ?? TRACE_CANDIDATES };
 }

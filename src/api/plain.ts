@@ -4,6 +4,7 @@ import { parse } from './errors.ts';
 import type { Parameters } from './openai.ts';
 import { readOptions } from './options.ts';
 import { generationParameters } from './parameters.ts';
+import { type TraceOptions, traceFields, traceOf } from './trace.ts';
 
 const options = generationParameters.omit({
   logit_bias: true,
@@ -20,6 +21,7 @@ export const plainOptions = options.partial().extend({
   model: z.string().min(1).max(200).optional(),
   placement: z.enum(['edge', 'service']).optional(),
   fallback: z.boolean().optional(),
+  ...traceFields,
 });
 
 export interface PlainOptions {
@@ -27,6 +29,8 @@ export interface PlainOptions {
   placement?: 'edge' | 'service';
   fallback: boolean;
   parameters: Parameters;
+  /** Where a trace is asked for. */
+  trace?: TraceOptions;
 }
 
 /**
@@ -40,6 +44,13 @@ export function parsePlainOptions(
   values: Readonly<Record<string, unknown>> = {},
 ): PlainOptions {
   const given = { ...readOptions(texts, plainOptions), ...values };
-  const { model, placement, fallback = false, ...parameters } = parse(plainOptions, given);
-  return { model, placement, fallback, parameters };
+  const {
+    model,
+    placement,
+    fallback = false,
+    trace,
+    trace_candidates,
+    ...parameters
+  } = parse(plainOptions, given);
+  return { model, placement, fallback, parameters, trace: traceOf({ trace, trace_candidates }) };
 }

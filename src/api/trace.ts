@@ -3,6 +3,7 @@
  * came about. wick's own; `generation/trace.ts` says what each field means.
  */
 import { z } from 'zod';
+import { BadRequest } from './errors.ts';
 import { whole } from './parameters.ts';
 
 /** What a request may say of its trace. */
@@ -13,7 +14,24 @@ export const traceOptions = z.strictObject({
 export type TraceOptions = z.infer<typeof traceOptions>;
 
 /** Candidates where a request asks for its trace and says no number. */
-export const TRACE_CANDIDATES = 5;
+const TRACE_CANDIDATES = 5;
+
+/** What a request says of it, on every route that writes: whether it is traced, and of how many candidates it is told. */
+export const traceFields = {
+  trace: z.boolean().optional(),
+  trace_candidates: traceOptions.shape.candidates.optional(),
+};
+type TraceFields = z.infer<z.ZodObject<typeof traceFields>>;
+
+/**
+ * What is traced, and undefined where nothing is.
+ * @throws BadRequest for candidates of no trace
+ */
+export function traceOf({ trace, trace_candidates }: TraceFields): TraceOptions | undefined {
+  if (trace) return { candidates: trace_candidates ?? TRACE_CANDIDATES };
+  if (trace_candidates === undefined) return undefined;
+  throw new BadRequest('`trace_candidates` needs `trace` to be true.', { param: 'trace_candidates' });
+}
 
 const id = z.number().int().min(0);
 const milliseconds = z.number();
@@ -64,3 +82,29 @@ export const requestTrace = z.object({
 });
 /** What an answer as a whole was made with: enough to make it again. */
 export type RequestTrace = z.infer<typeof requestTrace>;
+
+const placement = z.enum(['edge', 'service']);
+
+/** wick's own part of an answer. */
+export const wickAnswer = z
+  .object({
+    placement: placement.optional(),
+    fallback: z.boolean().optional(),
+    timings: timings.optional().describe('Milliseconds, measured where the work was done.'),
+    trace: requestTrace.optional(),
+  })
+  .describe("wick's own: who answered, where that was not who was asked; how long it took; its trace.");
+/** The same of an answer with one choice, which has the trace of its tokens here. */
+export const wickAnswerOfOne = wickAnswer.extend({
+  tokens: z.array(tokenTrace).optional().describe('With `trace`: how each token came about.'),
+});
+export type WickAnswer = z.infer<typeof wickAnswerOfOne>;
+/** The same in an event of it: how the tokens of this event came about. */
+export const wickEventOfOne = wickAnswerOfOne.pick({ tokens: true }).optional();
+
+/** That part of an answer, where there is something to say in it. */
+export function wickPart({ placement, fallback, timings, trace, tokens }: WickAnswer): { wick?: WickAnswer } {
+  const said = { placement, fallback, timings, trace, tokens };
+  const part = Object.fromEntries(Object.entries(said).filter(([, value]) => value !== undefined));
+  return Object.keys(part).length > 0 ? { wick: part } : {};
+}

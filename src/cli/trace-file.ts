@@ -1,7 +1,7 @@
 /** Traces in files: answers that were asked for with `trace`, whole or as their streams were saved. */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { type RequestTrace, requestTrace, type TokenTrace, tokenTrace } from '../api/trace.ts';
+import { type RequestTrace, type TokenTrace, tokenTrace, wickAnswerOfOne } from '../api/trace.ts';
 
 /** An answer's trace: of the whole, and of each choice's tokens. */
 export interface AnswerTrace {
@@ -12,7 +12,10 @@ export interface AnswerTrace {
 /** Bytes of a file that can be a trace. */
 const FILE_BYTES = 100_000_000;
 
+const wick = wickAnswerOfOne.optional();
 const part = z.object({
+  /** Of the events of a response, those that have all that came before. */
+  response: z.object({ wick }).optional(),
   choices: z
     .array(
       z.object({
@@ -21,7 +24,7 @@ const part = z.object({
       }),
     )
     .default([]),
-  wick: z.object({ trace: requestTrace.optional() }).optional(),
+  wick,
 });
 
 /**
@@ -50,7 +53,12 @@ export function parseTrace(text: string, name: string): AnswerTrace {
   for (const json of partsOf(text, name)) {
     const { success, data } = part.safeParse(json);
     if (!success) throw new Error(`${name} is not an answer with a trace.`);
-    request ??= data.wick?.trace;
+    request ??= data.wick?.trace ?? data.response?.wick?.trace;
+    // An answer that can have no second choice has the tokens of its one beside the rest.
+    const all = data.response?.wick?.tokens;
+    const tokens = data.wick?.tokens;
+    if (all) choices[0] = all;
+    else if (tokens) choices[0] = [...(choices[0] ?? []), ...tokens];
     for (const { index, wick } of data.choices) {
       if (!wick?.trace) continue;
       choices[index] ??= [];
@@ -63,7 +71,7 @@ export function parseTrace(text: string, name: string): AnswerTrace {
 
 function partsOf(text: string, name: string): unknown[] {
   const trimmed = text.trim();
-  const isStream = /^(data:|:)/.test(trimmed);
+  const isStream = /^(data:|event:|:)/.test(trimmed);
   const parts = isStream
     ? trimmed.split('\n').flatMap((line) => (line.startsWith('data: {') ? [line.slice(6)] : []))
     : [trimmed];

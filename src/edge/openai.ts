@@ -37,7 +37,8 @@ async function complete(c: EdgeContext, form: Form, request: TextRequest): Promi
     await beginSoon(c, first, request.stream ? 'stream' : 'whole');
     const began = async () => {
       const { model, placement, fallback, events } = await first;
-      const head = answerHead(form, model, fallback ? { placement, fallback } : undefined);
+      const wick = fallback ? { placement, fallback } : undefined;
+      const head = answerHead(form, model, { tier: request.tier, wick });
       return { head, events: joined(events, inputs.length, request.parameters.n ?? 1, ask) };
     };
     const inForm = request.functionCall ? asFunctionCall : (answer: object) => answer;

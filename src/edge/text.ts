@@ -1,5 +1,7 @@
 /** `/text`, for people: a text in, and how it goes on as plain text, in one JSON object or as events. */
+import { BadRequest } from '../api/errors.ts';
 import { parsePlainOptions } from '../api/plain.ts';
+import { type TokenTrace, wickPart } from '../api/trace.ts';
 import { namedType, otherForms } from './accept.ts';
 import { type Asked, askedInAddress, readAsked } from './asked.ts';
 import { watchCaller } from './caller.ts';
@@ -22,11 +24,15 @@ async function writeOn(c: EdgeContext, { prompt, texts, values }: Asked): Promis
   c.header('vary', 'accept', { append: true });
   c.header('cache-control', 'no-store');
   if (c.req.method === 'HEAD') return c.body(null);
+  const form = namedType(c.req.header('accept'), ['text/plain', ...otherForms]);
+  if (options.trace && !otherForms.some((other) => other === form)) {
+    const forms = '`accept: application/json` or `accept: text/event-stream`';
+    throw new BadRequest(`\`trace\` needs ${forms}: plain text has no room for it.`, { param: 'trace' });
+  }
   const caller = watchCaller(c);
   try {
     const wish = { ...options, input: { text: prompt } };
     const asked = answer(wish, serviceAccess(c), caller.signal);
-    const form = namedType(c.req.header('accept'), ['text/plain', ...otherForms]);
     // Plain text has no signs of life: nothing is won by an early status.
     await beginSoon(c, asked, form === 'text/event-stream' ? 'stream' : 'whole');
     if (form === 'application/json') return await inOnePiece(c, caller, whole(asked));
@@ -56,11 +62,16 @@ async function* plainText(asked: Promise<Answer>, requestId: string): AsyncGener
 async function whole(asked: Promise<Answer>): Promise<object> {
   const { model, events } = await asked;
   let text = '';
+  const tokens: TokenTrace[] = [];
   let end: object | undefined;
   for await (const event of events) {
     if (event.type === 'delta') text += event.text;
+    if (event.type === 'trace') tokens.push(...event.tokens);
     if (event.type === 'end') end = { finish_reason: event.finish_reason };
-    if (event.type === 'done') return { model, text, ...end, usage: event.usage };
+    if (event.type === 'done') {
+      const { usage, trace } = event;
+      return { model, text, ...end, usage, ...(trace && wickPart({ trace, tokens })) };
+    }
   }
   throw new Error('The generation ended without its last event.');
 }
@@ -68,11 +79,19 @@ async function whole(asked: Promise<Answer>): Promise<object> {
 /** Events: of the text as it comes, and at the end `done`, or `error` where it broke off. */
 async function* sentEvents(asked: Promise<Answer>, requestId: string): AsyncGenerator<string> {
   let end: object | undefined;
+  let tokens: TokenTrace[] | undefined;
   try {
     for await (const event of (await asked).events) {
-      if (event.type === 'delta') yield serverSentEvent({ text: event.text });
+      if (event.type === 'trace') tokens = [...(tokens ?? []), ...event.tokens];
+      if (event.type === 'delta') {
+        yield serverSentEvent({ text: event.text, ...wickPart({ tokens }) });
+        tokens = undefined;
+      }
       if (event.type === 'end') end = { finish_reason: event.finish_reason };
-      if (event.type === 'done') yield `event: done\n${serverSentEvent({ ...end, usage: event.usage })}`;
+      if (event.type === 'done') {
+        const { usage, trace } = event;
+        yield `event: done\n${serverSentEvent({ ...end, usage, ...wickPart({ trace, tokens }) })}`;
+      }
     }
   } catch (thrown) {
     yield `event: error\n${serverSentEvent(toFailure(thrown, requestId).body)}`;

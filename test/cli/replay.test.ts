@@ -16,8 +16,11 @@ afterAll(() => worker?.stop());
 
 const folder = temporaryFolder();
 const model = 'Llama-wick-3M';
-const ask = async (path: string, body: object): Promise<string> => {
-  const init = { method: 'POST', body: JSON.stringify({ model, trace: true, max_tokens: 8, ...body }) };
+const json = { 'content-type': 'application/json' };
+const ask = async (path: string, body: object, accept = ''): Promise<string> => {
+  const length = path === '/v1/responses' ? { max_output_tokens: 8 } : { max_tokens: 8 };
+  const wish = { model, trace: true, ...length, ...body };
+  const init = { method: 'POST', headers: { ...json, accept }, body: JSON.stringify(wish) };
   return (await fetch(new URL(path, worker.url), init)).text();
 };
 function saved(name: string, text: string): string {
@@ -27,12 +30,16 @@ function saved(name: string, text: string): string {
 }
 const messages = [{ role: 'user', content: 'Tell a story.' }];
 
-it.each([
+it.each<[name: string, path: string, body: object, accept?: string]>([
   ['a completion with a seed', '/v1/completions', { prompt: 'Once upon', seed: 5, temperature: 0.9 }],
   ['two choices of a chat, their seed drawn', '/v1/chat/completions', { messages, n: 2 }],
   ['a stream', '/v1/completions', { prompt: 'The dragon', stream: true }],
-])('%s of the edge is made again there, and on this machine', async (name, path, body) => {
-  const file = saved(name.replaceAll(' ', '-'), await ask(path, body));
+  ['a response', '/v1/responses', { input: 'Tell a story.' }],
+  ['a streamed response', '/v1/responses', { input: 'Tell a story.', stream: true }],
+  ['a text as JSON', '/text', { prompt: 'The dragon' }, 'application/json'],
+  ['a text as events', '/text', { prompt: 'The dragon' }, 'text/event-stream'],
+])('%s of the edge is made again there, and on this machine', async (name, path, body, accept) => {
+  const file = saved(name.replaceAll(' ', '-'), await ask(path, body, accept));
   const [there, here] = await Promise.all([
     run(['replay', file, '--url', worker.url.href]),
     run(['replay', file, '--json']),

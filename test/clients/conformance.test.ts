@@ -175,6 +175,9 @@ test('every answer and every chunk is as OpenAI describes it', async () => {
     answers('a chat of the service', 'Chat', '/v1/chat/completions', { ...chat, placement: 'service' }),
     answers('choices with logprobs', 'Chat', '/v1/chat/completions', { ...chat, ...likely }),
     answers('a streamed chat', 'ChatChunk', '/v1/chat/completions', { ...chat, stream: true }),
+    answers('a chat of a tier', "Chat & { service_tier: 'default' }", '/v1/chat/completions', {
+      ...{ ...chat, service_tier: 'auto' },
+    }),
     answers('streamed choices', 'ChatChunk', '/v1/chat/completions', { ...chat, ...likely, ...stream }),
     answers('a chat that calls tools', 'Chat', '/v1/chat/completions', calling),
     answers('a streamed chat that calls tools', 'ChatChunk', '/v1/chat/completions', {

@@ -26,7 +26,11 @@ afterAll(async () => {
 });
 
 const wish = { model, input: 'Tell a story about a fox.', temperature: 0, max_output_tokens: 12 };
-type Wish = Partial<ResponseCreateParamsNonStreaming> & { placement?: string; seed?: number };
+type Wish = Partial<ResponseCreateParamsNonStreaming> & {
+  placement?: string;
+  seed?: number;
+  trace?: boolean;
+};
 const create = (changes: Wish = {}) =>
   client.responses.create({ ...wish, ...changes } as ResponseCreateParamsNonStreaming);
 const weather = {
@@ -118,6 +122,22 @@ describe.each(['edge', 'service'])('a response from the %s', (placement) => {
       expect(top_logprobs).toHaveLength(2);
     }
   });
+});
+
+test('a trace is told with the answer and in its events, and not kept', async () => {
+  const traced = responseAnswer.parse(await create({ trace: true }));
+  expect(traced.wick?.trace).toMatchObject({ model, parameters: { max_tokens: 12 } });
+  expect(traced.wick?.tokens).toHaveLength(traced.usage!.output_tokens);
+  const kept = responseAnswer.parse(await client.responses.retrieve(traced.id));
+  expect(kept.wick).toEqual({ timings: traced.wick?.timings });
+  const stream = client.responses.stream({ ...wish, trace: true, trace_candidates: 0 } as typeof wish);
+  const ids: number[] = [];
+  stream.on('event', (event) => {
+    const { wick } = event as { wick?: { tokens?: { id: number }[] } };
+    ids.push(...(wick?.tokens ?? []).map(({ id }) => id));
+  });
+  await stream.done();
+  expect(ids).toEqual(traced.wick?.tokens?.map(({ id }) => id));
 });
 
 test("the client's own stream helper puts the response together", async () => {

@@ -138,6 +138,12 @@ test.each(wrong)(
   },
 );
 
+test('plain text has no room for a trace', async () => {
+  const response = await call('/text?trace=true&prompt=a', {});
+  expect(response.status).toBe(400);
+  expect(await response.text()).toMatch(/trace.*accept: application\/json/);
+});
+
 test('a failure is JSON to who accepts it', async () => {
   const response = await call('/text?magic=1&prompt=a', { headers: { accept: 'application/json' } });
   expect(response.status).toBe(400);

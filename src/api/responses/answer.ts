@@ -1,6 +1,7 @@
 /** Responses in OpenAI's form, and the events of their streams, made of a generation's events. */
 import type { GenerationEvent, TokenLogprob, Usage } from '../events.ts';
 import { withoutNulls } from '../parameters.ts';
+import { type TokenTrace, type WickAnswer, wickPart } from '../trace.ts';
 import { newId } from './items.ts';
 import type { ResponsesRequest } from './request.ts';
 
@@ -42,6 +43,7 @@ export interface ResponseObject {
   incomplete_details: { reason: 'max_output_tokens' } | null;
   /** Of one that has ended by itself. */
   usage?: object;
+  wick?: WickAnswer;
   [field: string]: unknown;
 }
 
@@ -124,6 +126,15 @@ export async function* responseEvents(
   /** The item that is written just now, and which call it is, if it is one. */
   let open: { item: OutputItem; call?: number } | undefined;
   let usage: Usage | undefined;
+  let own = {};
+  /** How all tokens came about, and those of the next event. */
+  const traced: TokenTrace[] = [];
+  let untold: TokenTrace[] = [];
+  const tokens = () => {
+    const told = untold.length > 0 ? wickPart({ tokens: untold }) : {};
+    untold = [];
+    return told;
+  };
   let ending: 'completed' | 'incomplete' = 'completed';
   yield event('response.created', { response });
   yield event('response.in_progress', { response });
@@ -142,6 +153,7 @@ export async function* responseEvents(
         content_index: 0,
         delta: each.text,
         logprobs,
+        ...tokens(),
       });
     } else if (each.type === 'tool_call') {
       if (open?.call !== each.call) {
@@ -151,11 +163,19 @@ export async function* responseEvents(
       const { item } = open as unknown as { item: OutputCall };
       item.arguments += each.arguments;
       if (each.arguments)
-        yield event('response.function_call_arguments.delta', { ...place(item), delta: each.arguments });
+        yield event('response.function_call_arguments.delta', {
+          ...place(item),
+          delta: each.arguments,
+          ...tokens(),
+        });
+    } else if (each.type === 'trace') {
+      traced.push(...each.tokens);
+      untold.push(...each.tokens);
     } else if (each.type === 'end') {
       if (each.finish_reason === 'length') ending = 'incomplete';
     } else if (each.type === 'done') {
       usage = each.usage;
+      own = wickPart({ ...response.wick, ...each, ...(each.trace && { tokens: traced }) });
     }
   }
   if (!usage) throw new Error('The generation ended without its last event.');
@@ -166,6 +186,7 @@ export async function* responseEvents(
     completed_at: ending === 'completed' ? now() : null,
     incomplete_details: ending === 'incomplete' ? { reason: 'max_output_tokens' } : null,
     usage: toldUsage(usage),
+    ...own,
   });
   await finish(response);
   yield event(`response.${ending}`, { response });

@@ -6,6 +6,7 @@ import type { Parameters } from '../openai.ts';
 import { callerParameters, inertParameters } from '../openai-parameters.ts';
 import { looseParameters, wellFormed, whole, withoutNulls } from '../parameters.ts';
 import { functionName, type ToolUse, toolParameters, toolUseOf } from '../tools.ts';
+import { type TraceOptions, traceFields, traceOf } from '../trace.ts';
 import { type InputItem, type Item, inputItem, itemsOf } from './items.ts';
 
 const { temperature, top_p, seed, stop, top_k, min_p, logit_bias } = looseParameters.shape;
@@ -101,6 +102,7 @@ export const responsesRequest = z.strictObject({
   /** wick's own: where the model answers, and whether the edge's may stand in for a service that is down. */
   placement: z.enum(['edge', 'service']).optional(),
   fallback: z.boolean().optional(),
+  ...traceFields,
 });
 type Request = z.infer<typeof responsesRequest>;
 
@@ -123,6 +125,8 @@ export interface ResponsesRequest {
   stream: boolean;
   placement?: 'edge' | 'service';
   fallback?: boolean;
+  /** Where a trace is asked for. */
+  trace?: TraceOptions;
 }
 
 /**
@@ -147,6 +151,7 @@ export function parseResponsesRequest(body: unknown): ResponsesRequest {
     tools: toolsOf(sent),
     store: sent.store ?? true,
     stream: sent.stream ?? false,
+    trace: traceOf(sent),
   };
 }
 

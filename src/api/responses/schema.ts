@@ -1,5 +1,6 @@
 /** Responses as types of the wire: the reference shows them, and tests hold real answers to them. */
 import { z } from 'zod';
+import { wickAnswerOfOne, wickEventOfOne } from '../trace.ts';
 
 const count = z.number().int().min(0);
 const status = z.enum(['in_progress', 'completed', 'incomplete']);
@@ -54,6 +55,7 @@ export const responseAnswer = z.looseObject({
     })
     .optional()
     .describe('Of a response that has ended by itself.'),
+  wick: wickAnswerOfOne.optional(),
 });
 
 const textEvents = ['response.output_text.delta', 'response.output_text.done'] as const;
@@ -73,8 +75,11 @@ export const responseEvent = z.discriminatedUnion('type', [
   z.object({ type: z.enum(wholeEvents), ...numbered, response: responseAnswer }),
   z.object({ type: z.enum(itemEvents), ...numbered, output_index: count, item: outputItem }),
   z.looseObject({ type: z.enum(partEvents), ...numbered, ...place, content_index: count }),
-  z.looseObject({ type: z.enum(textEvents), ...numbered, ...place, content_index: count, logprobs }),
-  z.looseObject({ type: z.enum(callEvents), ...numbered, ...place }),
+  z.looseObject({
+    ...{ type: z.enum(textEvents), ...numbered, ...place, content_index: count, logprobs },
+    wick: wickEventOfOne,
+  }),
+  z.looseObject({ type: z.enum(callEvents), ...numbered, ...place, wick: wickEventOfOne }),
   z.object({
     type: z.literal('error'),
     ...numbered,

@@ -24,14 +24,14 @@ import { truncated } from './truncation.ts';
 
 export async function createResponse(c: EdgeContext): Promise<Response> {
   const request = parseResponsesRequest(await readJson(c.req.raw));
-  const { sent, items, parameters, tools, model, placement, fallback } = request;
+  const { sent, items, parameters, tools, model, placement, fallback, trace } = request;
   const history = await historyOf(c, sent.previous_response_id);
   if (request.store) checkSize([...history, ...items]);
   const caller = watchCaller(c);
   try {
     let messages = messagesOf(sent.instructions, [...history, ...items]);
     if (sent.truncation === 'auto') messages = await fitted(c, request, messages, caller.signal);
-    const wish = { model, placement, fallback, parameters, input: { messages, ...tools } };
+    const wish = { model, placement, fallback, parameters, trace, input: { messages, ...tools } };
     const asked = answer(wish, serviceAccess(c), caller.signal);
     await beginSoon(c, asked, request.stream ? 'stream' : 'whole');
     const event = numbered();

@@ -2,6 +2,7 @@
 import type { DurableObjectStub } from '@cloudflare/workers-types';
 import type { ResponseObject } from '../../api/responses/answer.ts';
 import type { Item } from '../../api/responses/items.ts';
+import { wickPart } from '../../api/trace.ts';
 import type { Bindings, EdgeContext } from '../context.ts';
 import { Failure } from '../failure.ts';
 import { sha256 } from '../images/hash.ts';
@@ -34,9 +35,14 @@ export function checkSize(items: readonly Item[]): void {
   );
 }
 
-/** @throws Error if the response is larger than what is kept */
+/**
+ * Keeps a response, without its trace.
+ * @throws Error if it is larger than what is kept
+ */
 export async function keepResponse(c: EdgeContext, kept: Kept): Promise<void> {
-  const text = JSON.stringify(kept);
+  const { wick, ...response } = kept.response;
+  const { trace, tokens, ...own } = wick ?? {};
+  const text = JSON.stringify({ ...kept, response: { ...response, ...wickPart(own) } });
   if (text.length > limits.whole) throw new Error(`A response of ${text.length} characters is not kept.`);
   const pieces = Array.from({ length: Math.ceil(text.length / limits.piece) }, (_, i) =>
     text.slice(i * limits.piece, (i + 1) * limits.piece),
