@@ -2,12 +2,27 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { keepsWeightsOf } from '../generation/weight-files.ts';
 
 export interface GraphFile {
   /** `model_q4.onnx` */
   name: string;
   /** With the weights that it keeps in files of their own. */
   bytes: number;
+}
+
+/** How exporters call a text model's graph; the second holds one for the first step and one for those behind it. */
+const textGraphs = ['model', 'decoder_model_merged'];
+
+/**
+ * Which of a text model's graphs is meant, by its name; undefined if there is none.
+ * @param variant '' for `model.onnx`, or the only graph there is; 'q4' for `model_q4.onnx`
+ */
+export function chooseTextGraph(names: readonly string[], variant: string): string | undefined {
+  const graphs = names.filter((name) => name.endsWith('.onnx'));
+  const wanted = textGraphs.map((name) => `${name}${variant && `_${variant}`}.onnx`);
+  const only = variant === '' && graphs.length === 1 ? graphs[0] : undefined;
+  return wanted.find((name) => graphs.includes(name)) ?? only;
 }
 
 /** The graphs in one folder. */
@@ -17,7 +32,7 @@ export function graphsIn(folder: string): GraphFile[] {
   const bytesOf = (graph: string) =>
     files
       // Weights beside a graph are called after it; diffusers' own script calls them weights.pb.
-      .filter((file) => file === graph || file.startsWith(`${graph}_data`) || file === 'weights.pb')
+      .filter((file) => file === graph || keepsWeightsOf(graph, file) || file === 'weights.pb')
       .reduce((sum, file) => sum + statSync(join(folder, file)).size, 0);
   return graphs.map((name) => ({ name, bytes: bytesOf(name) }));
 }
@@ -27,12 +42,13 @@ export function graphsIn(folder: string): GraphFile[] {
  * @param variant which graph, where there are several: '' for model.onnx, 'q4' for model_q4.onnx
  */
 export function weightBytes(folder: string, variant = ''): number {
-  const wanted = [`model${variant && `_${variant}`}.onnx`, 'model.onnx', 'model_fp16.onnx'];
+  const ofImages = [`model${variant && `_${variant}`}.onnx`, 'model.onnx', 'model_fp16.onnx'];
   const parts = readdirSync(folder, { withFileTypes: true }).filter((entry) => !entry.isFile());
   return parts.reduce((sum, { name: part }) => {
     const graphs = graphsIn(join(folder, part));
-    const chosen = wanted.map((name) => graphs.find((graph) => graph.name === name)).find(Boolean);
-    return sum + (chosen?.bytes ?? 0);
+    const names = graphs.map(({ name }) => name);
+    const chosen = chooseTextGraph(names, variant) ?? ofImages.find((name) => names.includes(name));
+    return sum + (graphs.find(({ name }) => name === chosen)?.bytes ?? 0);
   }, 0);
 }
 

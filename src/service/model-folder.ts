@@ -11,12 +11,13 @@ import { modelRevision } from '../generation/revision.ts';
 import { keepsWeightsOf } from '../generation/weight-files.ts';
 import { isClassifierFolder } from './classifier-folder.ts';
 import { readJsonFile } from './json-file.ts';
+import { chooseTextGraph } from './model-files.ts';
 import { loadRuntime, openSession, type Provider, type RuntimeOptions } from './runtime.ts';
 
 export { type Provider, providers } from './runtime.ts';
 
 export interface LoadOptions extends RuntimeOptions {
-  /** Which of the folder's graphs: '' for onnx/model.onnx, 'q4' for onnx/model_q4.onnx. */
+  /** Which of the folder's graphs: '' for onnx/model.onnx, or the only one; 'q4' for onnx/model_q4.onnx. */
   variant?: string;
   /** Whether a graph that gives no hidden states is made to, where it can be, so that the model gives embeddings. */
   embeddings?: boolean;
@@ -35,14 +36,7 @@ export async function loadModelFolder(
 ): Promise<TextModel> {
   const path = resolve(folder);
   if (!existsSync(path)) throw new Error(`There is no model folder ${path}.`);
-  const graph = join(path, 'onnx', `model${variant && `_${variant}`}.onnx`);
-  if (!existsSync(graph)) {
-    const there = existsSync(dirname(graph)) ? readdirSync(dirname(graph)) : [];
-    const others = there.filter((name) => name.endsWith('.onnx'));
-    throw new Error(
-      `The model folder ${path} lacks onnx/${basename(graph)}${others.length > 0 ? `; it has ${others.join(', ')}` : ''}.`,
-    );
-  }
+  const graph = graphOf(path, variant);
   const json = (name: string) => readJsonFile(join(path, name));
   const files = {
     id: basename(path),
@@ -70,6 +64,16 @@ export async function loadModelFolder(
 
 /** Whether keys and values stay in a GPU's memory from step to step. Of CUDA's tensors JavaScript has no form. */
 export const keepsCacheOnDevice = (provider: Provider): boolean => provider === 'webgpu';
+
+function graphOf(path: string, variant: string): string {
+  const folder = join(path, 'onnx');
+  const names = existsSync(folder) ? readdirSync(folder) : [];
+  const chosen = chooseTextGraph(names, variant);
+  if (chosen) return join(folder, chosen);
+  const others = names.filter((name) => name.endsWith('.onnx')).sort();
+  const there = others.length > 0 ? `; it has ${others.join(', ')}` : '';
+  throw new Error(`The model folder ${path} lacks onnx/model${variant && `_${variant}`}.onnx${there}.`);
+}
 
 /** The .onnx file, then those that it keeps weights in (`model.onnx_data`). */
 function graphFiles(graph: string): string[] {

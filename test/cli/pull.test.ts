@@ -180,7 +180,7 @@ describe('what is not right', () => {
   });
 });
 
-it('chooses a graph in each part of a diffusers folder', () => {
+it('chooses a graph in each part of a diffusers folder, and one of a decoder', () => {
   const files = [
     ...[
       'model_index.json',
@@ -198,4 +198,11 @@ it('chooses a graph in each part of a diffusers folder', () => {
   expect(wantedFiles(files, '').map(({ path }) => path)).toContain('unet/model.onnx_data');
   expect(() => wantedFiles(files, 'q4')).toThrow(/takes: .*fp16/);
   expect(() => wantedFiles([{ path: 'model.safetensors', size: 1 }], '')).toThrow(/no ONNX graph/);
+  const older = ['decoder_model', 'decoder_model_merged', 'decoder_model_merged_q4'].map((name) => ({
+    ...{ path: `onnx/${name}.onnx`, size: 1 },
+  }));
+  expect(wantedFiles(older, '')).toEqual([older[1]]);
+  expect(wantedFiles(older, 'q4')).toEqual([older[2]]);
+  expect(wantedFiles(older.slice(2), '')).toEqual([older[2]]);
+  expect(() => wantedFiles(older, 'fp16')).toThrow(/takes: '' \(model\.onnx\), q4/);
 });

@@ -1,4 +1,4 @@
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { createDecodingState } from '../../src/generation/kv-cache.ts';
@@ -57,8 +57,9 @@ describe.each(families.filter(({ variants }) => variants.includes('')))('$name',
   });
 });
 
+const smollm2 = families.find(({ name }) => name === 'smollm2')!;
+
 it('is fed in the types that it declares, and asked for no more logits than are wanted', async () => {
-  const smollm2 = families.find(({ name }) => name === 'smollm2')!;
   const folder = rewritten(smollm2, ({ graph }) => {
     const [INT32, INT64] = [6, 7];
     const node = (opType: string, input: string[], output: string, attribute: OnnxNode['attribute'] = []) =>
@@ -94,6 +95,51 @@ it('is fed in the types that it declares, and asked for no more logits than are 
     const state = createDecodingState(model);
     expect(distance(await state.step(ids), whole.at(-1)!)).toBeLessThan(1e-6);
     expect((await ran.mock.results.at(-1)!.value).logits.dims).toEqual([1, 1, 272]);
+  }
+});
+
+it('is told which branch to take, where one graph is for the first step and one for those behind it', async () => {
+  const folder = rewritten(smollm2, ({ graph }) => {
+    const inner = (name: string) =>
+      graph.output.some((output) => output.name === name) ? `inner:${name}` : name;
+    const empty = (name: string) => (name.startsWith('past_key_values.') ? `empty:${name}` : name);
+    for (const node of graph.node) {
+      node.input = node.input?.map(inner);
+      node.output = node.output.map(inner);
+    }
+    // The first step has no past.
+    const first = graph.node.map((node) => ({ ...node, input: node.input?.map(empty) }));
+    for (const { name, type } of graph.input.filter((input) => input.name !== empty(input.name))) {
+      const [, heads, , width] = type.tensorType.shape.dim.map(({ dimValue }) => Number(dimValue ?? 0));
+      graph.initializer.push(storedTensor(empty(name), new Float32Array(), [1, heads, 0, width], 'float32'));
+    }
+    const output = graph.output.map((each) => ({ ...each, name: inner(each.name) }));
+    const branch = (name: string, node: OnnxNode[]) => ({
+      ...{ name, type: 5, g: { name, node, initializer: [], input: [], output } },
+    });
+    graph.node = [
+      {
+        ...{ name: 'merged', opType: 'If', input: ['use_cache_branch'] },
+        output: graph.output.map(({ name }) => name),
+        attribute: [branch('then_branch', graph.node), branch('else_branch', first)],
+      },
+    ];
+    graph.valueInfo = undefined;
+    const BOOL = 9;
+    graph.input.push({
+      ...{
+        name: 'use_cache_branch',
+        type: { tensorType: { elemType: BOOL, shape: { dim: [{ dimValue: 1 }] } } },
+      },
+    });
+  });
+  renameSync(join(folder, 'onnx/model_rewritten.onnx'), join(folder, 'onnx/decoder_model_merged.onnx'));
+  rmSync(join(folder, 'onnx/model.onnx'));
+  const model = await loadModelFolder(folder, { threads: 1 });
+  expect(model.session.inputNames).toContain('use_cache_branch');
+  for (const { ids, logits, from } of smollm2.reference.prompts) {
+    const ours = await logitsOf(model, ids, 5);
+    for (const [i, row] of logits.entries()) expect(distance(ours[from + i], row)).toBeLessThan(5e-5);
   }
 });
 

@@ -175,6 +175,7 @@ describe('what is not right is told with the file that it is in', () => {
     const pointer = 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 138659\n';
     const pointing = change('smollm2', 'onnx/model.onnx', () => pointer);
     await expect(open(pointing)).rejects.toThrow(/onnx\/model\.onnx only points to a file.*wick pull/);
+    expect((await open(copy('qwen2-fp16'))).vocabSize).toBe(280);
     await expect(open(copy('qwen2-q4'))).rejects.toThrow(/lacks onnx\/model\.onnx; it has model_q4\.onnx/);
   });
 

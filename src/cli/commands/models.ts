@@ -1,11 +1,11 @@
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { Command } from 'commander';
 import { countParameters } from '../../architecture/gpt.ts';
 import { parseGptConfig } from '../../architecture/gpt-config.ts';
 import { contextName } from '../../generation/model.ts';
-import { keepsWeightsOf } from '../../graph/rewrites/external-data.ts';
 import { findImageFolders } from '../../service/image-folder.ts';
+import { graphsIn } from '../../service/model-files.ts';
 import { findModelFolders } from '../../service/model-folder.ts';
 import { cachedModels, resolveModel } from '../hub/model-cache.ts';
 import { formatBytes, formatCount, printJson } from '../output.ts';
@@ -130,16 +130,6 @@ function describeImages(folder: string): ModelInfo {
       graphsIn(join(folder, part)).map(({ name, bytes }) => ({ name: `${part}/${name}`, bytes })),
     ),
   };
-}
-
-/** The graphs in a folder, each with the weights that it keeps in files of their own. */
-function graphsIn(folder: string): { name: string; bytes: number }[] {
-  const files = existsSync(folder) ? readdirSync(folder).sort() : [];
-  const bytesOf = (graph: string) =>
-    files
-      .filter((file) => file === graph || keepsWeightsOf(graph, file))
-      .reduce((sum, file) => sum + statSync(join(folder, file)).size, 0);
-  return files.filter((file) => file.endsWith('.onnx')).map((name) => ({ name, bytes: bytesOf(name) }));
 }
 
 function readConfig(path: string): Config {
