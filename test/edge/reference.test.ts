@@ -3,6 +3,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { z } from 'zod';
 import { errorCodes } from '../../src/api/error-codes.ts';
+import { fields, ownFields } from '../../src/edge/reference/fields.ts';
 import { type Started, startWorker } from './worker.ts';
 
 /** What OpenAPI 3.1 says of the objects that the reference is made of. */
@@ -72,6 +73,30 @@ function misfits(schema: string, value: unknown): unknown {
   const validate = ajv.getSchema(`wick#/components/schemas/${schema}`)!;
   return validate(value) ? [] : validate.errors;
 }
+
+test('every field of a request is described, and nothing that is no field', () => {
+  const told = new Set<string>();
+  const silent: string[] = [];
+  const look = (where: string, name: string, text: unknown) => {
+    told.add(name);
+    if (typeof text !== 'string' || !/^\S.{8,}\.$/.test(text)) silent.push(`${where}: ${name}`);
+  };
+  for (const { path, operation } of operations()) {
+    for (const { name, description } of operation.parameters) look(path, name, description);
+    for (const { schema } of Object.values(operation.requestBody?.content ?? {})) {
+      const body = String(schema.$ref ?? '')
+        .split('/')
+        .at(-1)!;
+      const { properties = {} } = (description.components.schemas[body] ?? {}) as {
+        properties?: Record<string, { description?: string }>;
+      };
+      for (const [name, each] of Object.entries(properties)) look(body, name, each.description);
+      for (const name of Object.keys(ownFields[body] ?? {})) expect(properties).toHaveProperty(name);
+    }
+  }
+  expect(silent).toEqual([]);
+  expect(Object.keys(fields).filter((name) => !told.has(name))).toEqual([]);
+});
 
 test('the description is one of OpenAPI 3.1: its parts, its schemas, its references', () => {
   expect(description.servers[0].url).toBe(worker.url.origin);

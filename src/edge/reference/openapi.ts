@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { errorAnswer } from '../../api/answers.ts';
 import { errorCodes } from '../../api/error-codes.ts';
 import type { Content, Media, Route } from '../route.ts';
+import { fields, ownFields } from './fields.ts';
 import { samples } from './samples.ts';
 
 type JsonSchema = Record<string, unknown>;
@@ -88,7 +89,7 @@ function partsOf({ path, parts = {} }: Route): object[] {
 
 /** The options of a query string. Lists stand in it by being given more than once. */
 function optionsOf(query: z.ZodObject): object[] {
-  const { properties = {}, required = [] } = toJsonSchema(query) as {
+  const { properties = {}, required = [] } = described(toJsonSchema(query)) as {
     properties?: Record<string, JsonSchema>;
     required?: string[];
   };
@@ -122,7 +123,9 @@ function mediaOf(type: string, { name, description, example }: Media): object {
 /** All named schemas of the routes. */
 function schemasOf(routes: readonly Route[]): Record<string, JsonSchema> {
   const named = new Map<string, z.ZodType>([['Error', errorAnswer]]);
+  const asked = new Set<string | undefined>();
   for (const { body = {}, answers } of routes) {
+    for (const { name } of Object.values(body)) asked.add(name);
     for (const content of [body, ...Object.values(answers)]) {
       for (const { name, schema } of Object.values(content)) {
         if (!name || !schema) continue;
@@ -132,7 +135,22 @@ function schemasOf(routes: readonly Route[]): Record<string, JsonSchema> {
       }
     }
   }
-  return Object.fromEntries([...named].map(([name, schema]) => [name, toJsonSchema(schema)]));
+  return Object.fromEntries(
+    [...named].map(([name, schema]) => {
+      const json = toJsonSchema(schema);
+      return [name, asked.has(name) ? described(json, ownFields[name]) : json];
+    }),
+  );
+}
+
+/** A request's schema, its fields with what they mean: what the schema itself says of one, or else the table. */
+function described(schema: JsonSchema, own: Readonly<Record<string, string>> = {}): JsonSchema {
+  const properties = (schema.properties ?? {}) as Record<string, JsonSchema>;
+  const told = Object.entries(properties).map(([name, property]) => {
+    const description = own[name] ?? fields[name];
+    return [name, { ...(description && { description }), ...property }];
+  });
+  return { ...schema, properties: Object.fromEntries(told) };
 }
 
 /** What goes over the wire: before it is transformed, that is. */

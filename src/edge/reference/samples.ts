@@ -39,6 +39,7 @@ const ts = (label: string, source: string): Sample => ({
 
 const messages = '"messages": [{"role": "user", "content": "Tell a bedtime story about a rabbit."}]';
 const rabbit = `messages: [{ role: 'user', content: 'Tell a bedtime story about a rabbit.' }]`;
+const said = '"input": "Tell a bedtime story about a rabbit."';
 const chatPath = '/v1/chat/completions';
 const answered = `with urlopen(request) as answer:
     print(json.load(answer)['choices'][0]['message']['content'])`;
@@ -120,6 +121,34 @@ console.log(JSON.parse(answer.choices[0].message.content!));`,
   max_tokens: 60,
 });
 console.log(answer.choices[0].message.tool_calls);`,
+    ),
+  ],
+  'POST /v1/responses': [
+    curl('a response', '/v1/responses', `{"model": "MODEL", ${said}, "max_output_tokens": 60}`),
+    py(
+      'a response, and how it goes on',
+      '/v1/responses',
+      `{"model": "MODEL", ${said}, "max_output_tokens": 60}`,
+      `with urlopen(request) as answer:
+    first = json.load(answer)
+print(first['output'][0]['content'][0]['text'])
+
+request.data = json.dumps({**body, 'previous_response_id': first['id'], 'input': 'Go on.'}).encode()
+with urlopen(request) as answer:
+    print(json.load(answer)['output'][0]['content'][0]['text'])`,
+    ),
+    ts(
+      'a response, and how it goes on',
+      `const wish = { model: 'MODEL', max_output_tokens: 60 };
+const first = await client.responses.create({ ...wish, input: 'Tell a bedtime story about a rabbit.' });
+const next = await client.responses.create({ ...wish, previous_response_id: first.id, input: 'Go on.' });
+console.log(first.output_text, next.output_text);`,
+    ),
+    ts(
+      'a response as it is written',
+      `const stream = client.responses.stream({ model: 'MODEL', input: 'Tell a bedtime story about a rabbit.', max_output_tokens: 60 });
+stream.on('response.output_text.delta', ({ delta }) => process.stdout.write(delta));
+await stream.finalResponse();`,
     ),
   ],
   'POST /v1/embeddings': [

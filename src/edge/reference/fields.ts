@@ -1,0 +1,153 @@
+/** What the fields of requests mean, in a sentence each, by their names: for the reference alone. */
+
+const ofAll = {
+  model: 'Which model answers; `GET /v1/models` lists them.',
+  placement: 'Where it answers: at the edge, or on the service behind it.',
+  fallback: 'Whether the model at the edge may answer where the service is down.',
+  stream: 'Whether the answer comes as events while it is made.',
+  stream_options: 'What a stream tells besides.',
+  seed: 'What chance begins with: the same seed gives the same answer. Drawn where there is none.',
+  n: 'How many answers are made; each has the seed after that of the one before.',
+  user: 'A name for who asks. Nothing is done with it.',
+  safety_identifier: 'A name for who asks. Nothing is done with it.',
+  metadata: 'Up to 16 notes of your own.',
+};
+
+const ofText = {
+  messages: 'The conversation, the oldest message first.',
+  max_tokens: 'The longest answer, in tokens; 256 where nothing is said.',
+  max_completion_tokens: 'The newer name of `max_tokens`, and the one that counts.',
+  max_output_tokens: 'The longest answer, in tokens; 256 where nothing is said.',
+  temperature: 'How much chance there is: 0 always takes the likeliest token.',
+  top_k: 'Only so many of the likeliest tokens can be taken; 0 is off.',
+  top_p: 'Only the likeliest tokens can be taken whose probabilities sum to this; 1 is off.',
+  min_p: 'Only tokens can be taken that are at least this share as likely as the likeliest; 0 is off.',
+  typical_p: 'Only tokens about as likely as one expects can be taken, up to this sum; 1 is off.',
+  xtc_probability: 'XTC: how often the likeliest tokens are left out; 0 is off.',
+  xtc_threshold: 'XTC: tokens at least this likely are left out, but for the least likely of them.',
+  dynatemp_range: 'How far the temperature moves with the uncertainty of the model; 0 is off.',
+  dynatemp_exponent: 'How the uncertainty is bent on its way to the temperature.',
+  mirostat: '2 holds the surprise of the tokens near `mirostat_tau`; 0 is off.',
+  mirostat_tau: 'The surprise that is wanted, in bits.',
+  mirostat_eta: 'How fast mirostat learns.',
+  dry_multiplier: 'DRY: how strongly a repetition is held back; 0 is off.',
+  dry_base: 'DRY: the penalty grows by this factor with each token of the repetition.',
+  dry_allowed_length: 'DRY: repetitions of up to so many tokens cost nothing.',
+  dry_penalty_last_n: 'DRY: how many of the last tokens are looked at; -1 takes all.',
+  dry_sequence_breakers: 'DRY: repetitions are not followed across these texts.',
+  min_tokens: 'The shortest answer, in tokens.',
+  ignore_eos: 'Whether the answer goes on where the model would end it.',
+  allowed_token_ids: 'Only these tokens can be taken.',
+  bad_words: 'Texts that are not written.',
+  repetition_penalty: 'Makes tokens less likely that stood before; 1 is off.',
+  presence_penalty: 'Makes tokens less likely that were written; 0 is off.',
+  frequency_penalty: 'Makes tokens less likely the more often they were written; 0 is off.',
+  logit_bias: 'What is added to the logits of tokens, by their ids.',
+  stop: 'Texts that end the answer and are not part of it.',
+  stop_token_ids: 'Tokens that end the answer.',
+  response_format: 'What the answer is held to: text, JSON, or JSON that fits a schema.',
+  regex: 'A regular expression that the answer is held to.',
+  grammar: 'A grammar in GBNF that the answer is held to.',
+  structured_outputs: "vLLM's form of what the answer is held to; one of its fields.",
+  logprobs: 'Whether the probabilities of the tokens are told.',
+  top_logprobs: 'Of how many of the likeliest tokens the probabilities are told beside each.',
+  trace: 'Whether it is told how each token came about.',
+  trace_candidates: 'How many candidates a trace tells after each step of the sampler.',
+  tools: 'The functions that the model may call.',
+  tool_choice: 'Whether it calls one: `auto`, `none`, `required`, or a function by its name.',
+  parallel_tool_calls: 'Whether it may call several at once.',
+  functions: 'The older form of `tools`.',
+  function_call: 'The older form of `tool_choice`.',
+  store: 'Answers of this route are not kept.',
+  service_tier: 'All are served alike.',
+  modalities: 'Text is all that is written.',
+  prompt_cache_key: 'Nothing is done with it.',
+  prompt_cache_retention: 'Nothing is done with it.',
+  reasoning_effort: 'These models write without thinking first.',
+  verbosity: 'These models know one way to answer.',
+  prompt: 'The text to go on from: a text, its tokens, or a list of either.',
+  best_of: 'How many are written, for the `n` likeliest to be given.',
+  echo: 'Whether the prompt stands before the answer.',
+  suffix: 'What stands behind the answer, for a model that fills in a middle.',
+};
+
+const ofTokens = {
+  text: 'The same as `prompt`.',
+  content: 'The same as `prompt`, for clients of llama.cpp.',
+  tokens: 'The ids of the tokens.',
+  add_special_tokens: 'Whether the marks that the model expects round a text are added.',
+  add_special: 'The same, for clients of llama.cpp.',
+  add_generation_prompt: 'Whether a conversation ends with the mark after which the model answers.',
+  return_token_strs: 'Whether the spelling of each token is told.',
+  parse_special: 'Names of marks in a text are read as the marks.',
+};
+
+const ofVectors = {
+  input: 'A text, its tokens, or a list of either.',
+  encoding_format: '`float` for numbers, `base64` for the bytes of float32.',
+  dimensions: 'The length of the vectors, where a model has several.',
+};
+
+const ofImages = {
+  negative_prompt: 'What the image should not show.',
+  negative: 'What the image should not show.',
+  num_inference_steps: 'The steps of drawing; more take longer.',
+  steps: 'The steps of drawing; more take longer.',
+  guidance_scale: 'How closely the prompt is followed; 1 draws without guidance.',
+  guidance: 'How closely the prompt is followed; 1 draws without guidance.',
+  scheduler: 'How noise is taken away.',
+  size: 'Width and height in pixels, as in `256x256`; `auto` is the own size of the model, or of the image.',
+  output_format: 'The format of the file.',
+  format: 'The format of the file.',
+  output_compression: 'Quality in percent, for formats that lose something.',
+  compression: 'Quality in percent, for formats that lose something.',
+  partial_images: 'How many previews a stream has.',
+  strength: 'How far a given image may be left: 0 keeps it, 1 draws anew.',
+  image: 'The image to begin from.',
+  mask: 'An image that is transparent where is to be drawn.',
+  quality: 'A model draws in one way.',
+  style: 'A model draws in one way.',
+  background: 'A model draws in one way.',
+  moderation: 'A model draws in one way.',
+  async: 'Whether the answer is a job to look after.',
+};
+
+const ofLists = {
+  limit: 'How many are told, 20 where nothing is said.',
+  order: '`desc` for the newest first, `asc` for the oldest.',
+  after: 'The id of the item behind which the list goes on.',
+};
+
+/** Fields that mean something else in one request than in others. */
+const image = {
+  prompt: 'What the image shows.',
+  response_format: '`url` for addresses, `b64_json` for the files in base64.',
+};
+export const ownFields: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  CompletionRequest: {
+    logprobs: 'Of how many of the likeliest tokens the probabilities are told beside each.',
+  },
+  ResponseRequest: {
+    input: 'What the user says, or the items of a conversation.',
+    instructions: 'What the model is told before the conversation. It does not go on to the next response.',
+    previous_response_id: 'The response that this one goes on from.',
+    text: 'What the answer is held to: text, JSON, or JSON that fits a schema.',
+    store: 'Whether the response is kept for a while; it is unless this is false.',
+    truncation: 'With `auto` the oldest turns are left out where a conversation is too long.',
+    include: 'What is told besides: the probabilities of the tokens.',
+    background: 'Answers are made while the caller waits.',
+  },
+  ModerationRequest: { input: 'What is to be judged.' },
+  TokenizeRequest: { prompt: 'The text. One of `prompt`, `text`, `content` and `messages` is given.' },
+  ImageRequest: image,
+  ImageEditForm: image,
+  ImageOptions: { prompt: image.prompt },
+};
+export const fields: Readonly<Record<string, string>> = {
+  ...ofAll,
+  ...ofText,
+  ...ofTokens,
+  ...ofVectors,
+  ...ofImages,
+  ...ofLists,
+};
