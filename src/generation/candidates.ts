@@ -29,9 +29,9 @@ export function allCandidates(logits: Float32Array): Candidates {
 /** The k likeliest; among equals the lower ids. 0 leaves all. */
 export function keepTopK(candidates: Candidates, k: number): void {
   if (k === 0) return;
-  sortFirst(candidates, k);
-  candidates.count = Math.min(candidates.count, k);
-  candidates.sorted = true;
+  keepFirst(candidates, largestOf(candidates), (_, found, all) =>
+    found >= k || all ? Math.min(found, k) : undefined,
+  );
 }
 
 /**
@@ -40,30 +40,22 @@ export function keepTopK(candidates: Candidates, k: number): void {
  */
 export function keepTopP(candidates: Candidates, p: number): void {
   if (p >= 1) return;
-  const { logits } = candidates;
   const [largest, total] = partition(candidates);
-  // Few tokens hold most of the probability: sort a little, and more only while it is not enough.
-  for (let length = Math.min(64, candidates.count); ; length = Math.min(candidates.count, length * 4)) {
-    sortFirst(candidates, length);
+  keepFirst(candidates, largest, (logitAt, found, all) => {
     let sum = 0;
-    for (let i = 0; i < length; i++) {
-      sum += Math.exp(logits[i] - largest);
-      if (sum >= p * total) {
-        candidates.count = i + 1;
-        return;
-      }
+    for (let i = 0; i < found; i++) {
+      sum += Math.exp(logitAt(i) - largest);
+      if (sum >= p * total) return i + 1;
     }
-    if (length === candidates.count) return;
-  }
+    return all ? found : undefined;
+  });
 }
 
 /** Tokens at least `p` times as likely as the likeliest (Nguyen et al., 2024). 0 leaves all. */
 export function keepMinP(candidates: Candidates, p: number): void {
   if (p <= 0) return;
   const { ids, logits } = candidates;
-  let largest = -Infinity;
-  for (let i = 0; i < candidates.count; i++) if (logits[i] > largest) largest = logits[i];
-  const least = largest + Math.log(p);
+  const least = largestOf(candidates) + Math.log(p);
   let count = 0;
   for (let i = 0; i < candidates.count; i++) {
     if (logits[i] < least) continue;
@@ -132,14 +124,18 @@ export function surpriseOf(candidates: Candidates, id: number): number {
 }
 
 /** Draws one of the candidates by their probabilities; `random` is a number in [0, 1). */
-export function draw({ ids, logits, count }: Candidates, random: number): number {
-  let largest = -Infinity;
-  for (let i = 0; i < count; i++) if (logits[i] > largest) largest = logits[i];
+export function draw(candidates: Candidates, random: number): number {
+  const { ids, logits, count } = candidates;
+  const largest = largestOf(candidates);
+  const weights = scratchOf(count);
   let total = 0;
-  for (let i = 0; i < count; i++) total += Math.exp(logits[i] - largest);
+  for (let i = 0; i < count; i++) {
+    weights[i] = Math.exp(logits[i] - largest);
+    total += weights[i];
+  }
   let rest = random * total;
   for (let i = 0; i < count; i++) {
-    rest -= Math.exp(logits[i] - largest);
+    rest -= weights[i];
     if (rest < 0) return ids[i];
   }
   return ids[count - 1];
@@ -167,40 +163,75 @@ function keepPlaces(candidates: Candidates, places: readonly number[]): void {
 }
 
 /** The largest logit, and the sum of exp(logit - largest). */
-export function partition({ logits, count }: Candidates): [number, number] {
-  let largest = -Infinity;
-  for (let i = 0; i < count; i++) if (logits[i] > largest) largest = logits[i];
+export function partition(candidates: Candidates): [number, number] {
+  const { logits, count } = candidates;
+  const largest = largestOf(candidates);
   let total = 0;
   for (let i = 0; i < count; i++) total += Math.exp(logits[i] - largest);
   return [largest, total];
 }
 
-/** Puts the `length` likeliest first, in order: quickselect for which they are, then a sort of those alone. */
-function sortFirst(candidates: Candidates, length: number): void {
-  if (candidates.sorted) return;
+/** How far below the largest logit is looked at first. Few tokens hold most of the probability. */
+const DEPTHS = [3, 6, 12, 24, Infinity];
+/** Numbers of a call, which the next overwrites: the vocabulary is large, and a token is drawn often. */
+let scratch = new Float64Array(0);
+function scratchOf(count: number): Float64Array {
+  if (scratch.length < count) scratch = new Float64Array(count);
+  return scratch;
+}
+
+/**
+ * Keeps the first candidates in falling order of logits (equal ones in rising order of ids).
+ * @param enough says how many, of so many that are in order with their logits; undefined while these do not suffice
+ */
+function keepFirst(
+  candidates: Candidates,
+  largest: number,
+  enough: (logitAt: (place: number) => number, found: number, all: boolean) => number | undefined,
+): void {
   const { ids, logits, count } = candidates;
-  const wanted = Math.min(length, count);
-  const before = (i: number, j: number) =>
-    logits[i] > logits[j] || (logits[i] === logits[j] && ids[i] < ids[j]);
-  const swap = (i: number, j: number) => {
-    [ids[i], ids[j]] = [ids[j], ids[i]];
-    [logits[i], logits[j]] = [logits[j], logits[i]];
-  };
-  let [low, high] = [0, count - 1];
-  while (low < high && wanted < count) {
-    // The middle one as pivot, moved to the end while the others go round it.
-    swap((low + high) >> 1, high);
-    let border = low;
-    for (let i = low; i < high; i++) if (before(i, high)) swap(i, border++);
-    swap(border, high);
-    if (border === wanted || border === wanted - 1) break;
-    if (border < wanted) low = border + 1;
-    else high = border - 1;
+  if (candidates.sorted) {
+    candidates.count = enough((place) => logits[place], count, true)!;
+    return;
   }
-  const order = Array.from({ length: wanted }, (_, i) => i).sort((i, j) => (before(i, j) ? -1 : 1));
-  const sortedIds = order.map((i) => ids[i]);
-  const sortedLogits = order.map((i) => logits[i]);
-  ids.set(sortedIds);
-  logits.set(sortedLogits);
-  candidates.sorted = wanted === count;
+  const all = scratchOf(count);
+  for (const depth of DEPTHS) {
+    const least = largest - depth;
+    let found = 0;
+    for (let i = 0; i < count; i++) if (logits[i] >= least) all[found++] = keyOf(logits[i], ids[i]);
+    const keys = all.subarray(0, found).sort();
+    const kept = enough((place) => logitOf(keys[place]), found, found === count);
+    if (kept === undefined) continue;
+    for (let i = 0; i < kept; i++) {
+      ids[i] = keys[i] % IDS;
+      logits[i] = logitOf(keys[i]);
+    }
+    candidates.count = kept;
+    candidates.sorted = true;
+    return;
+  }
+}
+
+const IDS = 2 ** 21;
+const float = new Float32Array(1);
+const bits = new Uint32Array(float.buffer);
+
+/** A number that rises as the logit falls, and with the id among equals. Both can be had back from it. */
+function keyOf(logit: number, id: number): number {
+  // -0 is 0.
+  float[0] = logit + 0;
+  const rising = bits[0] >>> 31 ? ~bits[0] >>> 0 : (bits[0] | 0x80000000) >>> 0;
+  return (0xffffffff - rising) * IDS + id;
+}
+
+function logitOf(key: number): number {
+  const rising = 0xffffffff - Math.floor(key / IDS);
+  bits[0] = rising >>> 31 ? rising & 0x7fffffff : ~rising;
+  return float[0];
+}
+
+function largestOf({ logits, count }: Candidates): number {
+  let largest = -Infinity;
+  for (let i = 0; i < count; i++) if (logits[i] > largest) largest = logits[i];
+  return largest;
 }
