@@ -13,10 +13,19 @@ export interface Candidates {
   sorted: boolean;
 }
 
-/** All tokens whose logit is not -Infinity. */
-export function allCandidates(logits: Float32Array): Candidates {
-  const ids = new Uint32Array(logits.length);
-  const kept = new Float32Array(logits.length);
+/** Arrays that candidates can be put into. */
+export type CandidateSpace = Pick<Candidates, 'ids' | 'logits'>;
+
+export const candidateSpace = (size: number): CandidateSpace => ({
+  ids: new Uint32Array(size),
+  logits: new Float32Array(size),
+});
+
+/** All tokens whose logit is not -Infinity. @param space at least as large; what was in it is overwritten */
+export function allCandidates(
+  logits: Float32Array,
+  { ids, logits: kept }: CandidateSpace = candidateSpace(logits.length),
+): Candidates {
   let count = 0;
   for (let id = 0; id < logits.length; id++) {
     if (logits[id] === -Infinity) continue;
@@ -29,9 +38,7 @@ export function allCandidates(logits: Float32Array): Candidates {
 /** The k likeliest; among equals the lower ids. 0 leaves all. */
 export function keepTopK(candidates: Candidates, k: number): void {
   if (k === 0) return;
-  keepFirst(candidates, largestOf(candidates), (_, found, all) =>
-    found >= k || all ? Math.min(found, k) : undefined,
-  );
+  keepFirst(candidates, k, (_, found, all) => (found >= k || all ? Math.min(found, k) : undefined));
 }
 
 /**
@@ -41,7 +48,7 @@ export function keepTopK(candidates: Candidates, k: number): void {
 export function keepTopP(candidates: Candidates, p: number): void {
   if (p >= 1) return;
   const [largest, total] = partition(candidates);
-  keepFirst(candidates, largest, (logitAt, found, all) => {
+  keepFirst(candidates, FEW, (logitAt, found, all) => {
     let sum = 0;
     for (let i = 0; i < found; i++) {
       sum += Math.exp(logitAt(i) - largest);
@@ -171,8 +178,11 @@ export function partition(candidates: Candidates): [number, number] {
   return [largest, total];
 }
 
-/** How far below the largest logit is looked at first. Few tokens hold most of the probability. */
-const DEPTHS = [3, 6, 12, 24, Infinity];
+/** Few tokens hold most of the probability: so many are looked at first, and more where they do not suffice. */
+const FEW = 256;
+/** So many candidates show how large the largest are. */
+const SAMPLE = 512;
+
 /** Numbers of a call, which the next overwrites: the vocabulary is large, and a token is drawn often. */
 let scratch = new Float64Array(0);
 function scratchOf(count: number): Float64Array {
@@ -182,11 +192,12 @@ function scratchOf(count: number): Float64Array {
 
 /**
  * Keeps the first candidates in falling order of logits (equal ones in rising order of ids).
+ * @param guess about how many
  * @param enough says how many, of so many that are in order with their logits; undefined while these do not suffice
  */
 function keepFirst(
   candidates: Candidates,
-  largest: number,
+  guess: number,
   enough: (logitAt: (place: number) => number, found: number, all: boolean) => number | undefined,
 ): void {
   const { ids, logits, count } = candidates;
@@ -194,9 +205,10 @@ function keepFirst(
     candidates.count = enough((place) => logits[place], count, true)!;
     return;
   }
+  const sample = sampleOf(candidates);
   const all = scratchOf(count);
-  for (const depth of DEPTHS) {
-    const least = largest - depth;
+  for (let wanted = guess; ; wanted *= 8) {
+    const least = logitOfRank(sample, wanted, count);
     let found = 0;
     for (let i = 0; i < count; i++) if (logits[i] >= least) all[found++] = keyOf(logits[i], ids[i]);
     const keys = all.subarray(0, found).sort();
@@ -210,6 +222,18 @@ function keepFirst(
     candidates.sorted = true;
     return;
   }
+}
+
+/** Some of the logits, rising. */
+function sampleOf({ logits, count }: Candidates): Float32Array {
+  const step = Math.ceil(count / SAMPLE);
+  return Float32Array.from({ length: Math.floor(count / step) }, (_, i) => logits[i * step]).sort();
+}
+
+/** A logit that about so many candidates, and rather more, are not below. */
+function logitOfRank(sample: Float32Array, wanted: number, count: number): number {
+  const rank = Math.ceil((wanted * sample.length) / count) + 3;
+  return rank < sample.length / 2 ? sample[sample.length - rank] : -Infinity;
 }
 
 const IDS = 2 ** 21;

@@ -3,6 +3,7 @@ import { allowOnly, badSequences, ban, banSequences } from './bans.ts';
 import {
   allCandidates,
   type Candidates,
+  candidateSpace,
   draw,
   entropyOf,
   excludeTopChoices,
@@ -87,7 +88,8 @@ export function createSampler(
       return best;
     }
     divide(logits, temperatureFor(logits, parameters));
-    const candidates = allCandidates(logits);
+    if (space.ids.length < logits.length) space = candidateSpace(logits.length);
+    const candidates = allCandidates(logits, space);
     observe?.('temperature', candidates);
     for (const { name, step } of onCandidates) {
       step(candidates);
@@ -111,6 +113,9 @@ export function createSampler(
     },
   };
 }
+
+/** Of the call that runs, whichever sampler's it is. */
+let space = candidateSpace(0);
 
 /** What stood before. */
 interface History {

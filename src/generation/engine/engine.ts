@@ -8,18 +8,20 @@ import type { DecodingState, Savings } from '../kv-cache.ts';
 import { macrotask } from '../macrotask.ts';
 import { createAdmission } from './admission.ts';
 import type { Decoder, StepRow } from './decoder.ts';
-import { planTurn, type Share, type TurnLimits } from './plan.ts';
+import { planTurn, type Share } from './plan.ts';
 import { createLookup, createSpeculation, type Proposer, type Speculation } from './speculation.ts';
 import { createTurnCost } from './turn-cost.ts';
 import { dropAhead, todo, type Work } from './work.ts';
 
-export interface EngineOptions extends Partial<TurnLimits> {
+export interface EngineOptions {
   /** Tokens of a sequence at most. */
   contextLength: number;
   /** What keys and values may take of memory. */
   cacheBytes: number;
   /** Sequences that are computed together at most. */
   maxSequences?: number;
+  /** Tokens of prompts in one turn at most. */
+  promptTokens?: number;
   /** Whether what a text has said before is proposed when it begins to say it again. */
   lookup?: boolean;
   /** What else proposes tokens to a sequence under this salt. */
@@ -75,13 +77,18 @@ export interface Engine {
   stats(): EngineStats;
 }
 
+/**
+ * A turn with tokens of answers may take so many times as long when it reads prompts, too, and reads at least so many
+ * tokens of them.
+ */
+const [DELAY, LEAST] = [3, 16];
 /** For so many rounds of the event loop a turn waits for sequences that were served in the last. */
 const PATIENCE = 24;
 
 /** @throws Error if the cache has room for less than 32 tokens */
 export function createEngine(decoder: Decoder, options: EngineOptions): Engine {
   const { cacheBytes, maxSequences = 64, lookup = true, draft, onChange = () => {} } = options;
-  const { promptTokensBeside = 64, promptTokensAlone = 256 } = options;
+  const { promptTokens = 512 } = options;
   const capacity = Math.floor(cacheBytes / Math.max(1, decoder.bytesPerToken));
   if (capacity < 32)
     throw new Error(
@@ -199,7 +206,7 @@ export function createEngine(decoder: Decoder, options: EngineOptions): Engine {
         await gather();
         freeLeft();
         admission.admit(inLine());
-        const plan = planTurn(admission.admitted, { promptTokensBeside, promptTokensAlone });
+        const plan = planTurn(admission.admitted, promptTokensBeside);
         if (plan.length === 0) return;
         await turn(plan);
         onChange();
@@ -211,6 +218,12 @@ export function createEngine(decoder: Decoder, options: EngineOptions): Engine {
       freeLeft();
       onChange();
     }
+  }
+
+  function promptTokensBeside(steps: number): number {
+    if (steps === 0 || cost.perToken === 0) return promptTokens;
+    const bearable = Math.floor(((DELAY - 1) * cost.of(steps)) / cost.perToken);
+    return Math.min(promptTokens, Math.max(LEAST, bearable));
   }
 
   /** Lets everything else run once; then waits a little for those who were served last. */
