@@ -1,5 +1,6 @@
 /** A text model ready to answer: its configuration, tokenizer and session. */
 import type { InferenceSession, Tensor, TensorConstructor } from 'onnxruntime-common';
+import { isStepGraph, newRows } from '../graph/rewrites/step-graph.ts';
 import type { GenerationParameters } from './parameters.ts';
 import { createTextTokenizer, type TextTokenizer } from './text-tokenizer.ts';
 
@@ -211,7 +212,9 @@ export function cacheSpecs(id: string, session: InferenceSession, config: Config
   ];
   return session.inputMetadata.flatMap((input) => {
     if (!input.name.startsWith('past_key_values.') || !input.isTensor) return [];
-    const output = input.name.replace('past_key_values', 'present');
+    const output = isStepGraph(session.inputNames)
+      ? newRows(input.name)
+      : input.name.replace('past_key_values', 'present');
     if (!session.outputNames.includes(output))
       throw new Error(`The graph of ${id} takes ${input.name} and does not give ${output}.`);
     const empty = input.shape.map((dim, axis) =>

@@ -48,7 +48,7 @@ export function dropUnused({ graph }: OnnxModel): void {
 }
 
 /** The names that a graph reads or gives, and those that a branch or a loop in it reads. */
-function namesRead(graph: OnnxGraph): Set<string> {
+export function namesRead(graph: OnnxGraph): Set<string> {
   const read = new Set(graph.output.map(({ name }) => name));
   for (const { input = [], attribute = [] } of graph.node) {
     for (const name of input) read.add(name);

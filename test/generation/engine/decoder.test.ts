@@ -2,10 +2,9 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { createBatchDecoder } from '../../../src/generation/engine/batch-decoder.ts';
 import type { Decoder, Sequence } from '../../../src/generation/engine/decoder.ts';
-import { createSingleDecoder } from '../../../src/generation/engine/single-decoder.ts';
 import { createDecodingState } from '../../../src/generation/kv-cache.ts';
 import type { DecodingModel } from '../../../src/generation/model.ts';
-import { decoderGraph, decodingModel, tinyConfig } from '../../fixtures/tiny-decoder.ts';
+import { decoderGraph, decodingModel, stepGraph, tinyConfig } from '../../fixtures/tiny-decoder.ts';
 
 const LIMIT = tinyConfig.max_position_embeddings;
 const vocab = tinyConfig.vocab_size;
@@ -14,9 +13,8 @@ const graphs = {
   'float32 weights': undefined,
   '4-bit weights': { bits: 4, head: 8, embedding: 8, block: 32 },
 } as const;
-const decoders = { single: createSingleDecoder, batch: createBatchDecoder };
 const cases = Object.entries(graphs).flatMap(([graph, quantize]) =>
-  Object.entries(decoders).map(([name, create]) => ({ graph, name, quantize, create })),
+  [false, true].map((steps) => ({ graph, quantize, steps, name: steps ? 'step' : 'single' })),
 );
 
 /** Bits of numbers, told apart where numbers are not: -0 from 0. */
@@ -32,12 +30,13 @@ const alone = async (decoder: Decoder, tokens: readonly number[]) => {
   return logits;
 };
 
-describe.each(cases)('the $name decoder over $graph', ({ quantize, create }) => {
-  let model: DecodingModel;
+describe.each(cases)('the $name decoder over $graph', ({ quantize, steps }) => {
+  let published: DecodingModel;
   let decoder: Decoder;
   beforeAll(async () => {
-    model = await decodingModel(decoderGraph(tinyConfig, quantize));
-    decoder = create(model);
+    const graph = decoderGraph(tinyConfig, quantize);
+    published = await decodingModel(graph);
+    decoder = createBatchDecoder(steps ? await decodingModel(stepGraph(graph)) : published);
   });
 
   const text = (length: number, seed = 1) =>
@@ -45,7 +44,7 @@ describe.each(cases)('the $name decoder over $graph', ({ quantize, create }) => 
 
   it('gives the logits of the published graph', async () => {
     const tokens = text(40);
-    const expected = await createDecodingState(model).steps(tokens);
+    const expected = await createDecodingState(published).steps(tokens);
     const sequence = decoder.open();
     const [logits] = await decoder.step([{ sequence, tokens, logits: tokens.length }]);
     expect(logits).toHaveLength(tokens.length);
