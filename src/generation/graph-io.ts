@@ -1,7 +1,9 @@
 /** What goes into a decoder's graph and comes out of it, of the types that the graph declares. */
 import type { Tensor } from 'onnxruntime-common';
 import { fromFloat16 } from '../graph/rewrites/float16.ts';
+import { isStepGraph } from '../graph/rewrites/step-graph.ts';
 import type { CacheSpec, DecodingModel, GraphInput } from './model.ts';
+import { capacityFor, stepFeeds } from './step-feeds.ts';
 
 /** What a graph computes in one run: tokens of one or more sequences. */
 export interface GraphRun {
@@ -16,11 +18,11 @@ export interface GraphRun {
 }
 
 /** A function that makes a graph's inputs, all those and only those that it takes. */
-export function graphInputs({
-  session,
-  Tensor,
-  cache,
-}: Pick<DecodingModel, 'session' | 'Tensor' | 'cache'>): (run: GraphRun) => Record<string, Tensor> {
+export function graphInputs(
+  model: Pick<DecodingModel, 'session' | 'Tensor' | 'cache'>,
+): (run: GraphRun) => Record<string, Tensor> {
+  const { session, Tensor, cache } = model;
+  if (isStepGraph(session.inputNames)) return wholeSteps(model);
   const types = new Map(
     session.inputMetadata.map((input) => [input.name, input.isTensor ? input.type : undefined]),
   );
@@ -74,6 +76,31 @@ export function graphInputs({
       ? new Tensor('float16', new Uint16Array(0), shape)
       : new Tensor('float32', new Float32Array(0), shape);
   }
+}
+
+/** Whole sequences as one step of a graph of steps. */
+function wholeSteps(
+  model: Pick<DecodingModel, 'session' | 'Tensor' | 'cache'>,
+): (run: GraphRun) => Record<string, Tensor> {
+  const feeds = stepFeeds(model);
+  return ({ rows, before = 0 }) => {
+    if (before > 0) throw new Error('A graph of steps goes on from a cache with its own decoder only.');
+    const batch = rows.length;
+    const width = Math.max(...rows.map((row) => row.length));
+    const capacity = capacityFor(width);
+    const past = model.cache.map(({ input, empty: [, heads, , dim] }) => {
+      const numbers = new Float32Array(batch * heads * capacity * dim);
+      return [input, new model.Tensor('float32', numbers, [batch, heads, capacity, dim])];
+    });
+    return {
+      ...Object.fromEntries(past),
+      ...feeds({
+        ...{ batch, width, capacity },
+        rows: rows.map((tokens, at) => ({ at, start: 0, tokens })),
+        wanted: Array.from({ length: batch * width }, (_, i) => i),
+      }),
+    };
+  };
 }
 
 /**

@@ -1,6 +1,6 @@
 /** A text model ready to answer: its configuration, tokenizer and session. */
 import type { InferenceSession, Tensor, TensorConstructor } from 'onnxruntime-common';
-import { isStepGraph, newRows } from '../graph/rewrites/step-graph.ts';
+import { isStepGraph, newRows, stepInputs } from '../graph/rewrites/step-graph.ts';
 import type { GenerationParameters } from './parameters.ts';
 import { createTextTokenizer, type TextTokenizer } from './text-tokenizer.ts';
 
@@ -173,7 +173,7 @@ function checkGraph(id: string, session: InferenceSession, vocabSize: number): v
       `The graph of ${id} is no decoder: it needs an input "input_ids" and an output "logits".`,
     );
   }
-  const known: readonly string[] = knownInputs;
+  const known: readonly string[] = [...knownInputs, ...Object.values(stepInputs)];
   const other = session.inputNames.find(
     (name) => !known.includes(name) && !name.startsWith('past_key_values.'),
   );
@@ -183,7 +183,8 @@ function checkGraph(id: string, session: InferenceSession, vocabSize: number): v
     );
   }
   for (const input of session.inputMetadata) {
-    const whole = known.includes(input.name) && input.name !== 'use_cache_branch';
+    const whole =
+      (knownInputs as readonly string[]).includes(input.name) && input.name !== 'use_cache_branch';
     if (whole && input.isTensor && input.type !== 'int64' && input.type !== 'int32')
       throw new Error(`The graph of ${id} takes ${input.name} as ${input.type}; wick gives int64 and int32.`);
   }

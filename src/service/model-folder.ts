@@ -2,23 +2,27 @@
 import { createHash } from 'node:crypto';
 import { createReadStream, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { cacheOutputs } from '../generation/cache-outputs.ts';
-import { withHiddenStates } from '../generation/embedding-graph.ts';
 import { createTextModel, type TextModel } from '../generation/model.ts';
+import { stepFile, withHiddenStates } from '../generation/published-graph.ts';
 import { modelRevision } from '../generation/revision.ts';
-import { keepsWeightsOf } from '../generation/weight-files.ts';
 import { isClassifierFolder } from './classifier-folder.ts';
 import { readJsonFile } from './json-file.ts';
 import { chooseTextGraph } from './model-files.ts';
-import { loadRuntime, openSession, type Provider, type RuntimeOptions } from './runtime.ts';
+import { graphFiles, loadRuntime, openSession, type Provider, type RuntimeOptions } from './runtime.ts';
 
 export { type Provider, providers } from './runtime.ts';
 
 export interface LoadOptions extends RuntimeOptions {
   /** Which of the folder's graphs: '' for onnx/model.onnx, or the only one; 'q4' for onnx/model_q4.onnx. */
   variant?: string;
+  /**
+   * Whether the graph is made one of steps, for many sequences at once, where it can be. Told why where it cannot; on
+   * other providers than the processor it is not.
+   */
+  steps?: (why: string) => void;
   /** Whether a graph that gives no hidden states is made to, where it can be, so that the model gives embeddings. */
   embeddings?: boolean;
 }
@@ -32,7 +36,7 @@ const CHANGED_BYTES = 1_000_000_000;
  */
 export async function loadModelFolder(
   folder: string,
-  { provider = 'cpu', threads = 0, variant = '', embeddings = false }: LoadOptions = {},
+  { provider = 'cpu', threads = 0, variant = '', embeddings = false, steps }: LoadOptions = {},
 ): Promise<TextModel> {
   const path = resolve(folder);
   if (!existsSync(path)) throw new Error(`There is no model folder ${path}.`);
@@ -46,18 +50,26 @@ export async function loadModelFolder(
     tokenizerConfig: tokenizerConfig(path, json('tokenizer_config.json')),
   };
   const ort = await loadRuntime();
-  const changed =
-    embeddings && statSync(graph).size <= CHANGED_BYTES ? withHiddenStates(readFileSync(graph)) : undefined;
+  const changes = statSync(graph).size <= CHANGED_BYTES && (embeddings || steps);
+  let changed = changes && embeddings ? withHiddenStates(readFileSync(graph)) : undefined;
+  const stepped =
+    changes && steps && provider === 'cpu' ? stepFile(changed ?? readFileSync(graph)) : undefined;
+  let cores = threads;
+  if (typeof stepped === 'string') steps?.(stepped);
+  else if (stepped) {
+    changed = stepped.file;
+    cores = Math.min(threads || availableParallelism(), stepped.threads);
+  }
   const onDevice = keepsCacheOnDevice(provider) ? cacheOutputs(changed ?? readFileSync(graph)) : [];
   const [session, hashes] = await Promise.all([
-    openSession(ort, graph, { provider, threads }, { changed, onDevice }),
+    openSession(ort, graph, { provider, threads: cores }, { changed, onDevice }),
     Promise.all(graphFiles(graph).map(hashFile)),
   ]);
   const revision = await modelRevision({ ...files, graph: hashes });
   const execution = {
     runtime: `onnxruntime-node ${ort.env.versions.node}`,
     provider,
-    threads: threads || availableParallelism(),
+    threads: cores || availableParallelism(),
   };
   return createTextModel({ ...files, session, Tensor: ort.Tensor, revision, execution });
 }
@@ -73,12 +85,6 @@ function graphOf(path: string, variant: string): string {
   const others = names.filter((name) => name.endsWith('.onnx')).sort();
   const there = others.length > 0 ? `; it has ${others.join(', ')}` : '';
   throw new Error(`The model folder ${path} lacks onnx/model${variant && `_${variant}`}.onnx${there}.`);
-}
-
-/** The .onnx file, then those that it keeps weights in (`model.onnx_data`). */
-function graphFiles(graph: string): string[] {
-  const weights = readdirSync(dirname(graph)).filter((name) => keepsWeightsOf(basename(graph), name));
-  return [graph, ...weights.sort().map((name) => join(dirname(graph), name))];
 }
 
 /** SHA-256 of a file of any size, in hexadecimal. */

@@ -50,7 +50,12 @@ port.on('message', (message: ToWorker) => {
 });
 try {
   const { folder, draft, cacheBytes = CACHE_BYTES, ...options } = workerData as WorkerStart;
-  const loaded = await loadModelFolder(folder, { ...options, embeddings: true });
+  const loaded = await loadModelFolder(folder, {
+    ...options,
+    embeddings: true,
+    steps: (why) =>
+      send({ type: 'note', note: `Its sequences are computed one by one, token by token: ${why}.` }),
+  });
   const { contextLength } = loaded;
   // An engine has its cache in the processor's memory. What stays on a GPU is written one after the other.
   if (!keepsCacheOnDevice(options.provider ?? 'cpu'))
@@ -74,7 +79,7 @@ async function draftOf(
   options: LoadOptions,
   cacheBytes: number,
 ): Promise<EngineOptions['draft']> {
-  const draft = await loadModelFolder(folder, options);
+  const draft = await loadModelFolder(folder, { ...options, steps: () => {} });
   if (draft.revision === target.revision) return undefined;
   if (!sameTokens(draft, target)) {
     send({

@@ -1,5 +1,8 @@
 /** onnxruntime-node, and sessions of graph files on the provider asked for. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import type * as Ort from 'onnxruntime-node';
+import { keepsWeightsOf } from '../generation/weight-files.ts';
 import { faultOfGraph } from './broken-graph.ts';
 
 export const providers = ['cpu', 'webgpu', 'cuda'] as const;
@@ -46,7 +49,12 @@ export async function openSession(
       }),
     };
     return await (changed
-      ? ort.InferenceSession.create(changed, options)
+      ? ort.InferenceSession.create(changed, {
+          ...options,
+          externalData: weightsBeside(graph),
+          // Shares of attention too small for a normal number are slow to compute with, and the same as none.
+          extra: { session: { set_denormal_as_zero: '1' } },
+        })
       : ort.InferenceSession.create(graph, options));
   } catch (error) {
     const fault = faultOfGraph(graph);
@@ -60,3 +68,15 @@ export async function openSession(
     );
   }
 }
+
+/** The .onnx file, then those that it keeps weights in (`model.onnx_data`). */
+export function graphFiles(graph: string): string[] {
+  const weights = readdirSync(dirname(graph)).filter((name) => keepsWeightsOf(basename(graph), name));
+  return [graph, ...weights.sort().map((name) => join(dirname(graph), name))];
+}
+
+/** What a graph in memory, which finds no files, keeps in files beside its own. */
+const weightsBeside = (graph: string): { path: string; data: Uint8Array }[] =>
+  graphFiles(graph)
+    .slice(1)
+    .map((file) => ({ path: basename(file), data: readFileSync(file) }));

@@ -1,7 +1,7 @@
 /** Room for the keys and values of sequences of one capacity, side by side, so that a graph reads them as one batch. */
 import type { Tensor, TensorConstructor } from 'onnxruntime-common';
 import type { CacheSpec } from '../model.ts';
-import { allocate, copyRows, type Numbers, type Place, shapeOf } from './cache-rows.ts';
+import { type Place, shapeOf } from './cache-rows.ts';
 
 export interface CacheClass {
   /** Positions of each sequence. */
@@ -21,18 +21,26 @@ export function createCacheClass(
   Tensor: TensorConstructor,
 ): CacheClass {
   const strides = cache.map((spec) => shapeOf(spec).heads * capacity * shapeOf(spec).dim);
-  let data: Numbers[] = cache.map(({ type }) => allocate(type, 0));
+  let data = room(0);
   let slots = 0;
   const used = new Set<number>();
   let known = new Map<string, Record<string, Tensor>>();
 
-  /** Room for as many sequences; those there stay where they are. */
-  function resize(count: number): void {
-    data = data.map((old, i) => {
-      const next = allocate(cache[i].type, count * strides[i]);
-      next.set(old.subarray(0, Math.min(old.length, next.length)));
-      return next;
+  /** All tensors lie in one piece of memory, which is read faster than many. */
+  function room(count: number): Float32Array[] {
+    const all = new Float32Array(count * strides.reduce((a, b) => a + b, 0));
+    let end = 0;
+    return strides.map((stride) => {
+      end += count * stride;
+      return all.subarray(end - count * stride, end);
     });
+  }
+
+  /** Makes room for as many sequences; those there stay where they are. */
+  function resize(count: number): void {
+    const next = room(count);
+    for (const [i, old] of data.entries()) next[i].set(old.subarray(0, next[i].length));
+    data = next;
     slots = count;
     known = new Map();
   }
@@ -48,8 +56,7 @@ export function createCacheClass(
     },
     free(slot) {
       used.delete(slot);
-      // An empty class gives its memory back, but for one place.
-      if (used.size === 0 && slots > 1) resize(1);
+      if (used.size === 0) resize(0);
     },
     place: (i, slot, at) => {
       const begin = slot * strides[i];
@@ -63,7 +70,7 @@ export function createCacheClass(
       for (const [i, spec] of cache.entries()) {
         const { heads, dim } = shapeOf(spec);
         const part = data[i].subarray(from * strides[i], to * strides[i]);
-        made[spec.input] = numbersTensor(Tensor, spec.type, part, [to - from, heads, capacity, dim]);
+        made[spec.input] = new Tensor('float32', part, [to - from, heads, capacity, dim]);
       }
       if (known.size >= KNOWN) known.clear();
       known.set(key, made);
@@ -74,16 +81,3 @@ export function createCacheClass(
 
 /** Ranges whose tensors are kept ready. */
 const KNOWN = 64;
-
-export function numbersTensor(
-  Tensor: TensorConstructor,
-  type: CacheSpec['type'],
-  data: Numbers,
-  shape: number[],
-): Tensor {
-  return type === 'float16'
-    ? new Tensor('float16', data as Uint16Array, shape)
-    : new Tensor('float32', data as Float32Array, shape);
-}
-
-export { copyRows };

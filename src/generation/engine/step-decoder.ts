@@ -1,9 +1,8 @@
 /** A decoder over a graph of steps: sequences of about one length are computed as one batch, over a cache held here. */
-import type { Tensor } from 'onnxruntime-common';
-import { fromFloat16, toFloat16 } from '../../graph/rewrites/float16.ts';
-import { newRows, stepInputs } from '../../graph/rewrites/step-graph.ts';
+import { floats } from '../graph-io.ts';
 import type { DecodingModel } from '../model.ts';
-import { type CacheClass, createCacheClass, numbersTensor } from './cache-class.ts';
+import { capacityFor, stepFeeds } from '../step-feeds.ts';
+import { type CacheClass, createCacheClass } from './cache-class.ts';
 import {
   allocate,
   bytesPerToken,
@@ -18,8 +17,6 @@ import {
 import type { Decoder, Sequence } from './decoder.ts';
 import { type Batch, batches, type Placed } from './step-batches.ts';
 
-/** The smallest capacity; others are doubles of it. Softmax sums in blocks of 64: a capacity is a multiple of that. */
-const SMALLEST = 256;
 /** Tokens of a sequence that are computed at once at most: it bounds the scores that are held. */
 const CHUNK = 512;
 
@@ -29,23 +26,18 @@ interface Held extends Sequence, Placed {
 }
 
 /** A decoder over a session of a graph that `toStepGraph` made. */
-export function createStepDecoder({ session, Tensor, cache, contextLength }: DecodingModel): Decoder {
+export function createStepDecoder(model: DecodingModel): Decoder {
+  const { session, Tensor, cache, contextLength } = model;
   const classes = new Map<number, CacheClass>();
-  const needs = new Set(session.inputNames);
-  const rowsOutputs = cache.map(({ input }) => newRows(input));
-  const fetches = ['logits', ...rowsOutputs];
-  const { type } = cache[0];
-  const { heads: kvHeads } = shapeOf(cache[0]);
+  const feeds = stepFeeds(model);
+  const rowsOutputs = cache.map(({ output }) => output);
 
   const roomFor = (length: number): CacheClass => {
-    let capacity = SMALLEST;
-    while (capacity < length) capacity *= 2;
+    const capacity = capacityFor(length);
     const room = classes.get(capacity) ?? createCacheClass(cache, capacity, Tensor);
     classes.set(capacity, room);
     return room;
   };
-  const int64 = (values: readonly number[], shape: number[]) =>
-    new Tensor('int64', BigInt64Array.from(values, BigInt), shape);
 
   return {
     bytesPerToken: bytesPerToken(cache),
@@ -119,21 +111,19 @@ export function createStepDecoder({ session, Tensor, cache, contextLength }: Dec
     Object.assign(sequence, { room: next, slot: place });
   }
 
-  async function run(batch: Batch, logits: Float32Array[][]): Promise<void> {
-    const { room, from, to, width, rows } = batch;
+  async function run({ room, from, to, width, rows }: Batch, logits: Float32Array[][]): Promise<void> {
     const wanted = rows.flatMap(({ row, slot, wanted }) =>
       wanted.map((at) => ({ row, at: (slot - from) * width + at })),
     );
-    const feeds: Record<string, Tensor> = {
-      ...room.tensors(from, to),
-      ...positionFeeds(batch),
-      // A graph computes at least one row of logits.
-      [stepInputs.rows]: int64(wanted.length > 0 ? wanted.map(({ at }) => at) : [0], [wanted.length || 1]),
-      [stepInputs.parts]: int64([1, room.capacity], [2]),
-      [stepInputs.oneToken]: new Tensor('bool', Uint8Array.of(width === 1 ? 1 : 0), []),
-    };
-    for (const name of Object.keys(feeds)) if (!needs.has(name)) delete feeds[name];
-    const results = await session.run(feeds, wanted.length > 0 ? fetches : rowsOutputs);
+    const inputs = feeds({
+      ...{ batch: to - from, width, capacity: room.capacity },
+      rows: rows.map(({ slot, start, tokens }) => ({ at: slot - from, start, tokens })),
+      wanted: wanted.length > 0 ? wanted.map(({ at }) => at) : [0],
+    });
+    const results = await session.run(
+      { ...room.tensors(from, to), ...inputs },
+      wanted.length > 0 ? ['logits', ...rowsOutputs] : rowsOutputs,
+    );
     for (const [i, spec] of cache.entries()) {
       const data = results[rowsOutputs[i]].data as Numbers;
       const { heads, dim } = shapeOf(spec);
@@ -145,49 +135,8 @@ export function createStepDecoder({ session, Tensor, cache, contextLength }: Dec
     }
     if (wanted.length === 0) return;
     const vocab = results.logits.dims.at(-1)!;
-    for (const [i, { row }] of wanted.entries()) {
-      const numbers = (results.logits.data as Numbers).subarray(i * vocab, (i + 1) * vocab);
-      logits[row].push(numbers instanceof Float32Array ? numbers : fromFloat16(numbers));
-    }
-  }
-
-  /** Tokens, their places, and what each may look at. Places between that are not in the step look at themselves. */
-  function positionFeeds(batch: Batch): Record<string, Tensor> {
-    const { room, from, to, width, rows } = batch;
-    const count = to - from;
-    const keys = 1 + room.capacity;
-    const ids = new Array<number>(count * width).fill(0);
-    const positions = new Array<number>(count * width).fill(0);
-    const bias = new Float32Array(count * width * keys).fill(-Infinity);
-    for (let query = 0; query < count * width; query++) bias[query * keys] = 0;
-    for (const { slot, start, tokens } of rows) {
-      const at = slot - from;
-      for (const [i, token] of tokens.entries()) {
-        const query = at * width + i;
-        ids[query] = token;
-        positions[query] = start + i;
-        bias.fill(0, query * keys, query * keys + 1 + start + i);
-      }
-    }
-    const biasShape = [count, 1, width, keys];
-    return {
-      input_ids: int64(ids, [count, width]),
-      position_ids: int64(positions, [count, width]),
-      [stepInputs.bias]: numbersTensor(Tensor, type, type === 'float16' ? toFloat16(bias) : bias, biasShape),
-      [stepInputs.places]: width === 1 ? int64([], [0, 0, 0, 3]) : places(batch),
-    };
-  }
-
-  /** Where new keys and values go; those of places between go somewhere in a copy that is thrown away. */
-  function places({ from, to, width, rows }: Batch): Tensor {
-    const starts = new Array<number>(to - from).fill(0);
-    for (const { slot, start } of rows) starts[slot - from] = start;
-    const list = starts.flatMap((start, at) =>
-      Array.from({ length: kvHeads }, (_, head) =>
-        Array.from({ length: width }, (_, i) => [at, head, start + i]).flat(),
-      ).flat(),
-    );
-    return int64(list, [to - from, kvHeads, width, 3]);
+    for (const [i, { row }] of wanted.entries())
+      logits[row].push(floats(results.logits, i * vocab, (i + 1) * vocab));
   }
 }
 

@@ -1,7 +1,6 @@
-/** Where a decoder's graph attends, in the two ways that such graphs are published. */
+/** Where a decoder's graph attends. */
 import type { OnnxGraph, OnnxModel, OnnxNode, OnnxTensor } from '../onnx.ts';
-import { tensorData } from '../onnx.ts';
-import { attributeOf, dimsOf, intAttribute, storedTensor } from './model-edits.ts';
+import { attributeOf, intAttribute, storedTensor } from './model-edits.ts';
 
 /** One layer's attention, and what stands for it when it is taken out. */
 export interface AttentionSite {
@@ -35,7 +34,7 @@ export interface Wiring {
   readers: ReadonlyMap<string, OnnxNode[]>;
 }
 
-export function wiringOf({ graph }: OnnxModel): Wiring {
+export function wiringOf({ graph }: Pick<OnnxModel, 'graph'>): Wiring {
   const readers = new Map<string, OnnxNode[]>();
   for (const node of graph.node)
     for (const name of new Set(node.input ?? [])) readers.set(name, [...(readers.get(name) ?? []), node]);
@@ -69,8 +68,7 @@ export function attentionSites(model: OnnxModel): AttentionSite[] | string {
     const dims = type.tensorType.shape.dim.map(({ dimValue }) => Number(dimValue ?? 0));
     if (dims.length !== 4 || !dims[1] || !dims[3]) return `the shape of ${name} is not known`;
     const past = { key: name, value: name.replace(/key$/, 'value') };
-    const site =
-      contribSite(wiring, past, dims[1], dims[3]) ?? decomposedSite(wiring, past, dims[1], dims[3]);
+    const site = contribSite(wiring, past, dims[1], dims[3]);
     if (!site) return `what becomes of ${name} is of no form that wick knows`;
     sites.push(site);
   }
@@ -164,14 +162,3 @@ const positionIds = () => ({
     },
   },
 });
-
-/** Attention in single operators, as PyTorch's exporter writes it: softmax(q·kᵀ·scale + mask)·v. */
-function decomposedSite(
-  wiring: Wiring,
-  past: AttentionSite['past'],
-  kvHeads: number,
-  dim: number,
-): AttentionSite | undefined {
-  void [wiring, past, kvHeads, dim, tensorData, dimsOf];
-  return undefined;
-}

@@ -32,7 +32,7 @@ export function withHiddenStates(file: Uint8Array): Uint8Array | undefined {
 export function exposeHiddenStates({ graph }: OnnxModel): boolean {
   if (graph.output.some(({ name }) => name === hiddenStateOutput)) return true;
   const hidden = hiddenStatesOf(graph);
-  if (hidden === undefined || graph.output.some(({ name }) => name === hidden)) return false;
+  if (hidden === undefined) return false;
   const renamed = (names: string[] = []) => names.map((name) => (name === hidden ? hiddenStateOutput : name));
   for (const node of graph.node) {
     node.input = renamed(node.input);
@@ -47,8 +47,8 @@ export function exposeHiddenStates({ graph }: OnnxModel): boolean {
 }
 
 /** The name of the value from which the logits are computed, or undefined if it cannot be told. */
-export function hiddenStatesOf(graph: OnnxGraph): string | undefined {
-  const { node: nodes } = graph;
+function hiddenStatesOf(graph: OnnxGraph): string | undefined {
+  const { node: nodes, output } = graph;
   // What stands inside a loop or a branch may read a value by its name from here.
   if (nodes.some(({ attribute = [] }) => attribute.some(({ g, graphs }) => g || graphs))) return undefined;
   const head = headOf(graph);
@@ -58,5 +58,5 @@ export function hiddenStatesOf(graph: OnnxGraph): string | undefined {
   for (let node = makers.get(name); node && before.has(node.opType); node = makers.get(name)) {
     name = node.input[0];
   }
-  return makers.has(name) ? name : undefined;
+  return makers.has(name) && !output.some((each) => each.name === name) ? name : undefined;
 }

@@ -24,14 +24,13 @@ export const stepInputs = {
   rows: 'logit_rows',
 } as const;
 
+const FLOAT32 = 1;
+
 /** The bias for each query of a group, which stand one group member after the other. */
 export const groupBias = 'attention_bias:group';
 
 /** The nodes of one site, and what they need stored. */
-export function stepAttention(
-  site: AttentionSite,
-  elementType: number,
-): { nodes: OnnxNode[]; constants: OnnxTensor[] } {
+export function stepAttention(site: AttentionSite): { nodes: OnnxNode[]; constants: OnnxTensor[] } {
   const { past, heads, kvHeads, dim, q, k, v, mixed, before, after, scale } = site;
   const group = heads / kvHeads;
   const own = (part: string) => `${past.key}:${part}`;
@@ -108,7 +107,7 @@ export function stepAttention(
       name: output,
       type: {
         tensorType: {
-          elemType: elementType,
+          elemType: FLOAT32,
           shape: { dim: ['b', 'h', 's', 'd'].map((dimParam) => ({ dimParam })) },
         },
       },

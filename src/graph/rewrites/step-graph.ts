@@ -2,10 +2,16 @@
  * A published decoder as a graph of steps: it takes a cache of a larger capacity than it has positions, held by who
  * calls, and gives the new keys and values alone, and logits of the wanted positions alone.
  */
-import type { OnnxModel, OnnxNode, OnnxValueInfo } from '../onnx.ts';
+import {
+  type OnnxGraph,
+  type OnnxModel,
+  type OnnxNode,
+  type OnnxValueInfo,
+  readOnnx,
+  writeOnnx,
+} from '../onnx.ts';
 import { attentionSites, node, wiringOf } from './attention-sites.ts';
-import { hiddenStatesOf } from './hidden-states.ts';
-import { declareContrib, dropUnused, intAttribute, namesRead } from './model-edits.ts';
+import { declareContrib, dropUnused, headOf, intAttribute, namesRead } from './model-edits.ts';
 import { groupBias, stepAttention, stepInputs } from './step-attention.ts';
 
 export { stepInputs };
@@ -13,10 +19,30 @@ export { stepInputs };
 /** The output with the new keys or values, `[batch, kv_heads, seq, head_dim]`, of an input of the cache. */
 export const newRows = (input: string): string => input.replace(/^past_key_values/, 'new_key_values');
 
+/** A decoder's ONNX file as a graph of steps. */
+export interface StepFile {
+  file: Uint8Array;
+  /**
+   * Threads that it may be computed with. With more, onnxruntime cuts the product of attention for one token otherwise
+   * than that for many, and sums in another order.
+   */
+  threads: number;
+}
+
+/** @returns the file rewritten, its weights as they are, or in a sentence why it cannot be */
+export function stepFile(file: Uint8Array): StepFile | string {
+  const model = readOnnx(file);
+  const kvHeads = model.graph.input.find(({ name }) => /^past_key_values\..*\.key$/.test(name));
+  const why = toStepGraph(model);
+  if (why) return why;
+  const heads = Number(kvHeads!.type.tensorType.shape.dim[1].dimValue);
+  return { file: writeOnnx(model), threads: 2 * heads - 1 };
+}
+
 /** Whether a graph with such inputs was made by `toStepGraph`. */
 export const isStepGraph = (inputs: readonly string[]): boolean => inputs.includes(stepInputs.rows);
 
-const [BOOL, INT64] = [9, 7];
+const [FLOAT32, INT64, BOOL] = [1, 7, 9];
 
 /**
  * Rewrites a decoder's graph in place.
@@ -26,14 +52,19 @@ export function toStepGraph(model: OnnxModel): string | undefined {
   const { graph } = model;
   const sites = attentionSites(model);
   if (typeof sites === 'string') return sites;
-  const cacheTypes = new Map(graph.input.map(({ name, type }) => [name, type.tensorType.elemType]));
+  const mixing = graph.node.find(({ opType }) => mixesRows.has(opType));
+  if (mixing) return `its operator ${mixing.opType} scales all tokens of a step together`;
+  const types = new Map(graph.input.map(({ name, type }) => [name, type.tensorType.elemType]));
+  if (sites.some(({ past }) => types.get(past.key) !== FLOAT32 || types.get(past.value) !== FLOAT32))
+    return 'its cache is in half precision, in which a token among others is computed otherwise than alone';
+  logitsOfRows(model);
+  exactProducts(model);
   for (const site of sites) {
-    const { nodes, constants } = stepAttention(site, cacheTypes.get(site.past.key)!);
+    const { nodes, constants } = stepAttention(site);
     graph.initializer.push(...constants);
     graph.node.splice(graph.node.indexOf(site.replaced[0]), 0, ...nodes);
     graph.node = graph.node.filter((each) => !site.replaced.includes(each));
   }
-  logitsOfRows(model);
   const group = sites[0].heads / sites[0].kvHeads;
   graph.node.unshift(
     node('Concat', new Array(group).fill(stepInputs.bias), [groupBias], [intAttribute('axis', 2)]),
@@ -53,18 +84,16 @@ export function toStepGraph(model: OnnxModel): string | undefined {
       [past.key, k],
       [past.value, v],
     ]) {
-      const type = cacheTypes.get(input)!;
       graph.node.push(node('Identity', [rows], [newRows(input)]));
-      graph.output.push(described(newRows(input), type, ['batch_size', kvHeads, 'sequence_length', dim]));
+      graph.output.push(described(newRows(input), FLOAT32, ['batch_size', kvHeads, 'sequence_length', dim]));
       graph.input = graph.input.map((each) =>
-        each.name === input ? described(input, type, ['batch_size', kvHeads, 'capacity', dim]) : each,
+        each.name === input ? described(input, FLOAT32, ['batch_size', kvHeads, 'capacity', dim]) : each,
       );
     }
   }
-  const floatType = cacheTypes.get(sites[0].past.key)!;
   graph.input.push(
     described(stepInputs.oneToken, BOOL, []),
-    described(stepInputs.bias, floatType, ['batch_size', 1, 'sequence_length', 'keys']),
+    described(stepInputs.bias, FLOAT32, ['batch_size', 1, 'sequence_length', 'keys']),
     described(stepInputs.parts, INT64, [2]),
     described(stepInputs.places, INT64, ['places_batch', 'places_heads', 'places_length', 3]),
     described(stepInputs.rows, INT64, ['rows']),
@@ -78,33 +107,50 @@ export function toStepGraph(model: OnnxModel): string | undefined {
   return leftOver(model);
 }
 
-/** Gathers the wanted rows before the product with the output table, or, where it cannot be told, behind it. */
+/** Operators in which what a token becomes depends on those beside it. */
+const mixesRows = new Set(['DynamicQuantizeLinear', 'DynamicQuantizeMatMul', 'MatMulIntegerToFloat']);
+
+/**
+ * Products with quantised matrices get the accuracy at which onnxruntime computes a token alone as it does among
+ * others: activations in 8 bits, block by block. It is the faster one, too.
+ */
+function exactProducts({ graph }: OnnxModel): void {
+  for (const product of graph.node.filter(({ opType }) => opType === 'MatMulNBits'))
+    product.attribute = [
+      ...product.attribute.filter(({ name }) => name !== 'accuracy_level'),
+      intAttribute('accuracy_level', 4),
+    ];
+}
+
+/** Gathers the wanted rows before the product with the output table, or, where that cannot be, behind it. */
 function logitsOfRows({ graph }: OnnxModel): void {
-  const hidden = hiddenStatesOf(graph);
-  const flat = (from: string, name: string) => [
-    node('Flatten', [from], [`${name}:flat`], [intAttribute('axis', 2)]),
-    node('Gather', [`${name}:flat`, stepInputs.rows], [name], [intAttribute('axis', 0)]),
+  const rowsOf = (from: string, to: string) => [
+    node('Flatten', [from], [`${to}:flat`], [intAttribute('axis', 2)]),
+    node('Gather', [`${to}:flat`, stepInputs.rows], [to], [intAttribute('axis', 0)]),
   ];
-  const { readers } = wiringOf({ graph } as OnnxModel);
-  const head = hidden === undefined ? [] : (readers.get(hidden) ?? []);
-  if (hidden !== undefined && head.length === 1 && head[0].output[0] !== undefined && productOf(head[0])) {
-    head[0].input = head[0].input.map((name) => (name === hidden ? 'wanted_states' : name));
-    graph.node.splice(graph.node.indexOf(head[0]), 0, ...flat(hidden, 'wanted_states'));
+  const head = headOf(graph);
+  if (head && !reshapedBehind(graph, head)) {
+    graph.node.splice(graph.node.indexOf(head), 0, ...rowsOf(head.input[0], 'wanted_states'));
+    head.input = head.input.with(0, 'wanted_states');
   } else {
     for (const each of graph.node)
       each.output = each.output.map((name) => (name === 'logits' ? 'all_logits' : name));
-    graph.node.push(...flat('all_logits', 'logits'));
+    graph.node.push(...rowsOf('all_logits', 'logits'));
   }
   const logits = graph.output.find(({ name }) => name === 'logits')!;
-  logits.type = {
-    tensorType: {
-      elemType: logits.type.tensorType.elemType,
-      shape: { dim: ['rows', 'vocab'].map((dimParam) => ({ dimParam })) },
-    },
-  };
+  logits.type.tensorType.shape = { dim: [{ dimParam: 'rows' }, { dimParam: 'vocab' }] };
 }
 
-const productOf = ({ opType }: OnnxNode) => ['MatMul', 'FusedMatMul', 'MatMulNBits', 'Gemm'].includes(opType);
+/** Whether what a node gives is brought into another shape before it is `logits`. */
+function reshapedBehind(graph: OnnxGraph, head: OnnxNode): boolean {
+  const { makers } = wiringOf({ graph });
+  for (let name = 'logits'; ; ) {
+    const maker = makers.get(name)!;
+    if (maker === head) return false;
+    if (maker.opType === 'Reshape') return true;
+    name = maker.input.find((each) => makers.has(each))!;
+  }
+}
 
 /** What a step does not feed, or what would read the capacity as a length. */
 function leftOver({ graph }: OnnxModel): string | undefined {
