@@ -7,6 +7,8 @@ import { keepsWeightsOf } from '../generation/weight-files.ts';
 export interface GraphFile {
   /** `model_q4.onnx` */
   name: string;
+  /** Of its weights, as its name says it. */
+  precision: string;
   /** With the weights that it keeps in files of their own. */
   bytes: number;
 }
@@ -25,16 +27,33 @@ export function chooseTextGraph(names: readonly string[], variant: string): stri
   return wanted.find((name) => graphs.includes(name)) ?? only;
 }
 
+/** By the endings that Transformers.js gives to names, each as people call it. */
+const precisions: Readonly<Record<string, string>> = {
+  '': 'fp32',
+  fp16: 'fp16',
+  quantized: 'q8',
+  int8: 'q8',
+  uint8: 'q8',
+  q4: 'q4',
+  q4f16: 'q4, the rest fp16',
+  bnb4: 'bnb4',
+};
+
+function precisionOf(name: string): string {
+  const ending = /_([a-z0-9]+)\.onnx$/.exec(name)?.[1] ?? '';
+  return precisions[ending] ?? precisions[''];
+}
+
 /** The graphs in one folder. */
 export function graphsIn(folder: string): GraphFile[] {
   const files = existsSync(folder) ? readdirSync(folder).sort() : [];
   const graphs = files.filter((file) => file.endsWith('.onnx'));
   const bytesOf = (graph: string) =>
     files
-      // Weights beside a graph are called after it; diffusers' own script calls them weights.pb.
+      // diffusers' own script calls them weights.pb, whatever the graph is called.
       .filter((file) => file === graph || keepsWeightsOf(graph, file) || file === 'weights.pb')
       .reduce((sum, file) => sum + statSync(join(folder, file)).size, 0);
-  return graphs.map((name) => ({ name, bytes: bytesOf(name) }));
+  return graphs.map((name) => ({ name, precision: precisionOf(name), bytes: bytesOf(name) }));
 }
 
 /**

@@ -73,6 +73,20 @@ it('prints JSON, and nothing else, on stdout', async () => {
   expect(stdout.trim().split('\n')).toHaveLength(1);
 });
 
+it('tells the precision of each graph, and counts what the others store', async () => {
+  const { stdout } = await run(['models', '--models', 'test/fixtures/families', '--json']);
+  const models = JSON.parse(stdout).models as {
+    id: string;
+    parameters?: number;
+    graphs: { precision: string }[];
+  }[];
+  const of = (id: string) => models.find((model) => model.id === id)!;
+  expect(of('qwen2-q4').graphs.map(({ precision }) => precision)).toEqual(['q4', 'q4, the rest fp16']);
+  expect(of('qwen2-q4').parameters).toBeUndefined();
+  expect(of('qwen3').parameters).toBeGreaterThan(15_500);
+  expect(of('qwen3').parameters).toBeLessThan(16_500);
+});
+
 it('keeps stdout free of anything else when asked for JSON, also when it fails', async () => {
   const results = await Promise.all([
     run(['models', '--json', '--models', 'nowhere']),
@@ -97,7 +111,7 @@ it('lists models of any architecture, and names the configuration that is not on
     const [model] = JSON.parse(stdout).models;
     expect(model).toMatchObject({ id: 'other', architecture: 'GPT2LMHeadModel', context: 8 });
     expect(model).not.toHaveProperty('parameters');
-    expect(model.graphs).toEqual([{ name: 'onnx/model.onnx', bytes: 8 }]);
+    expect(model.graphs).toEqual([{ name: 'onnx/model.onnx', precision: 'fp32', bytes: 8 }]);
 
     for (const [text, message] of [
       ['null', /config\.json is not a model configuration/],

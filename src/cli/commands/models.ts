@@ -1,11 +1,12 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { Command } from 'commander';
 import { countParameters } from '../../architecture/gpt.ts';
 import { parseGptConfig } from '../../architecture/gpt-config.ts';
 import { contextName } from '../../generation/model.ts';
+import { type OnnxModel, readOnnx } from '../../graph/onnx.ts';
 import { findImageFolders } from '../../service/image-folder.ts';
-import { graphsIn } from '../../service/model-files.ts';
+import { type GraphFile, graphsIn } from '../../service/model-files.ts';
 import { findModelFolders } from '../../service/model-folder.ts';
 import { cachedModels, resolveModel } from '../hub/model-cache.ts';
 import { formatBytes, formatCount, printJson } from '../output.ts';
@@ -23,14 +24,15 @@ interface ModelInfo {
   kind: 'text' | 'image';
   folder: string;
   architecture: string;
-  /** Known for the architectures that wick builds itself. */
+  /** By the configuration where it is one of wick's own architectures, else as many as a graph has stored. */
   parameters?: number | undefined;
   vocabulary?: number | undefined;
   context?: number | undefined;
   /** Pixels a side of the images that are drawn. */
   size?: number;
-  /** With the weights that a graph keeps in files of their own (`model.onnx_data`). */
-  graphs: { name: string; bytes: number }[];
+  /** Of all its graphs. */
+  bytes: number;
+  graphs: GraphFile[];
 }
 
 interface Config {
@@ -71,16 +73,18 @@ export function modelsCommand(): Command {
       ];
       if (json) return printJson({ models: list });
       if (list.length === 0) console.log(`No model is in ${models.join(', ')}.`);
-      for (const { id, architecture, parameters, vocabulary, context, size, graphs } of list) {
+      for (const { id, architecture, parameters, vocabulary, context, size, bytes, graphs } of list) {
         const figures = [
           architecture,
           parameters && `${formatCount(parameters)} parameters`,
           vocabulary && `${formatCount(vocabulary)} tokens of vocabulary`,
-          context && `${context} of context`,
+          context && `${context} tokens of context`,
           size && `draws ${size}x${size}`,
+          `${formatBytes(bytes)} on disk`,
         ];
         console.log(`${id}  ${figures.filter(Boolean).join(', ')}`);
-        for (const { name, bytes } of graphs) console.log(`  ${name}  ${formatBytes(bytes)}`);
+        for (const { name, precision, bytes } of graphs)
+          console.log(`  ${name}  ${precision}  ${formatBytes(bytes)}`);
       }
     });
 }
@@ -88,7 +92,8 @@ export function modelsCommand(): Command {
 function showServer(models: ServerModel[]): void {
   if (models.length === 0) console.log('The server lists no model.');
   for (const { id, owned_by, wick } of models) {
-    const figures = [owned_by && `of ${owned_by}`, wick?.kind, wick?.placements?.join(' and ')];
+    const state = wick?.state && `${wick.state} on the service`;
+    const figures = [owned_by && `of ${owned_by}`, wick?.kind, wick?.placements?.join(' and '), state];
     console.log(printable(`${id}  ${figures.filter(Boolean).join(', ')}`.trimEnd()));
   }
 }
@@ -100,10 +105,10 @@ function describe(folder: string): ModelInfo {
     kind: 'text',
     folder,
     architecture: config.architectures?.[0] ?? 'unknown',
-    parameters: parametersOf(config),
+    parameters: parametersOf(config) ?? storedParameters([join(folder, 'onnx')]),
     vocabulary: config.vocab_size,
     context: config[contextName(config)],
-    graphs: graphsIn(join(folder, 'onnx')).map(({ name, bytes }) => ({ name: `onnx/${name}`, bytes })),
+    ...graphsOf(folder, ['onnx']),
   };
 }
 
@@ -126,10 +131,17 @@ function describeImages(folder: string): ModelInfo {
     architecture: index._class_name ?? 'unknown',
     // Of latent diffusion the autoencoder knows how large an image is.
     size: sizeOf('vae_decoder') ?? sizeOf('transformer'),
-    graphs: parts.flatMap((part) =>
-      graphsIn(join(folder, part)).map(({ name, bytes }) => ({ name: `${part}/${name}`, bytes })),
-    ),
+    parameters: storedParameters(parts.map((part) => join(folder, part))),
+    ...graphsOf(folder, parts),
   };
+}
+
+/** The graphs in the parts of a folder. */
+function graphsOf(folder: string, parts: readonly string[]): Pick<ModelInfo, 'bytes' | 'graphs'> {
+  const graphs = parts.flatMap((part) =>
+    graphsIn(join(folder, part)).map((graph) => ({ ...graph, name: `${part}/${graph.name}` })),
+  );
+  return { graphs, bytes: graphs.reduce((sum, { bytes }) => sum + bytes, 0) };
 }
 
 function readConfig(path: string): Config {
@@ -144,7 +156,31 @@ function readConfig(path: string): Config {
   return config;
 }
 
-/** Other architectures are listed too, without a count. */
+/** ONNX's numbers for float32, float16 and bfloat16. */
+const FLOATS = [1, 10, 16];
+/** Bytes of a graph file that is read for its parameters to be counted. */
+const READ_BYTES = 500_000_000;
+
+/** The numbers that unquantised graphs store, one graph of each folder; undefined where that cannot be told. */
+function storedParameters(folders: readonly string[]): number | undefined {
+  const graphs = folders.flatMap((folder) => {
+    const graph = graphsIn(folder).find(({ precision }) => precision === 'fp32' || precision === 'fp16');
+    return graph ? [join(folder, graph.name)] : [];
+  });
+  if (graphs.length === 0 || graphs.some((path) => statSync(path).size > READ_BYTES)) return undefined;
+  try {
+    return graphs.reduce((sum, path) => sum + floatsIn(readOnnx(readFileSync(path))), 0);
+  } catch {
+    // A file that is no graph is listed, too; whoever opens it is told.
+    return undefined;
+  }
+}
+
+const floatsIn = ({ graph }: OnnxModel): number =>
+  (graph.initializer ?? [])
+    .filter(({ dataType }) => FLOATS.includes(Number(dataType)))
+    .reduce((sum, { dims }) => sum + (dims ?? []).reduce<number>((size, dim) => size * Number(dim), 1), 0);
+
 function parametersOf(config: Config): number | undefined {
   if (config.architectures?.[0] !== 'LlamaForCausalLM') return undefined;
   try {

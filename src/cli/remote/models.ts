@@ -8,7 +8,11 @@ const listed = z.object({
       id: z.string(),
       owned_by: z.string().optional(),
       wick: z
-        .looseObject({ kind: z.string().optional(), placements: z.array(z.string()).optional() })
+        .looseObject({
+          kind: z.string().optional(),
+          placements: z.array(z.string()).optional(),
+          state: z.string().optional(),
+        })
         .optional(),
     }),
   ),
