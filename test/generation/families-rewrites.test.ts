@@ -1,9 +1,11 @@
 import { cpSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
+import { floats, graphInputs } from '../../src/generation/graph-io.ts';
 import { createDecodingState } from '../../src/generation/kv-cache.ts';
 import { type OnnxModel, type OnnxNode, readOnnx, writeOnnx } from '../../src/graph/onnx.ts';
 import { inlineExternalData } from '../../src/graph/rewrites/external-data.ts';
+import { fuseAttention } from '../../src/graph/rewrites/fuse-attention.ts';
 import { toHalfPrecision } from '../../src/graph/rewrites/half-precision.ts';
 import { exposeHiddenStates } from '../../src/graph/rewrites/hidden-states.ts';
 import { storedTensor } from '../../src/graph/rewrites/model-edits.ts';
@@ -12,6 +14,8 @@ import { loadModelFolder } from '../../src/service/model-folder.ts';
 import { run } from '../cli/run-wick.ts';
 import { distance, type Family, families, logitsOf } from '../fixtures/families.ts';
 import { temporaryFolder } from '../fixtures/tiny.ts';
+
+const smollm2 = families.find(({ name }) => name === 'smollm2')!;
 
 /** A copy of a family's folder, with its float32 graph rewritten as `model_rewritten.onnx`. */
 function rewritten({ name, folder }: Family, rewrite: (model: OnnxModel) => unknown): string {
@@ -57,7 +61,77 @@ describe.each(families.filter(({ variants }) => variants.includes('')))('$name',
   });
 });
 
-const smollm2 = families.find(({ name }) => name === 'smollm2')!;
+describe('attention in single operators', () => {
+  const fused = ['gpt2', 'phi', 'phi3', 'qwen2-fp16', 'qwen3', 'smollm2', 'smollm2-q8'];
+  const graphOf = ({ folder, variants: [variant] }: Family) =>
+    readOnnx(readFileSync(join(folder, `onnx/model${variant && `_${variant}`}.onnx`)));
+
+  it.each(families.filter(({ name }) => fused.includes(name)))('of $name becomes one', async (family) => {
+    const [variant] = family.variants;
+    const model = graphOf(family);
+    const before = model.graph.node.length;
+    expect(fuseAttention(model)).toBeUndefined();
+    const attention = model.graph.node.filter(({ opType }) => opType === 'GroupQueryAttention');
+    expect(attention).toHaveLength(2);
+    expect(model.graph.node.some(({ opType }) => opType === 'Softmax')).toBe(false);
+    expect(model.graph.node.length).toBeLessThan(0.85 * before);
+    const folder = temporaryFolder();
+    cpSync(family.folder, folder, { recursive: true });
+    writeFileSync(join(folder, 'onnx/model_fused.onnx'), writeOnnx(model));
+    const [theirs, ours] = await Promise.all(
+      [variant, 'fused'].map((name) => loadModelFolder(folder, { variant: name, threads: 1 })),
+    );
+    for (const { ids, logits, from } of family.reference.prompts) {
+      for (const piece of [ids.length, 5, 1]) {
+        const rows = await logitsOf(ours, ids, piece);
+        for (const [i, row] of logits.entries())
+          expect(distance(rows[from + i], row)).toBeLessThan(family.tolerance(variant));
+      }
+    }
+    // Sequences of two lengths: what is padded behind is seen by none.
+    const rows = [family.reference.prompts[1].ids.slice(0, 20), family.reference.prompts[0].ids];
+    const [expected, given] = await Promise.all(
+      [theirs, ours].map(
+        async (model) => (await model.session.run(graphInputs(model)({ rows }), ['logits'])).logits,
+      ),
+    );
+    expect(given.dims).toEqual(expected.dims);
+    const [, length, vocab] = given.dims;
+    for (const [row, { length: real }] of rows.entries()) {
+      const [from, to] = [row * length * vocab, (row * length + real) * vocab];
+      expect(distance(floats(given, from, to), floats(expected, from, to))).toBeLessThan(
+        family.tolerance(variant),
+      );
+    }
+  });
+
+  it.each([
+    ['gemma2', /through Tanh/],
+    ['gemma3', /its mask/],
+    ['llama3', /is not appended to/],
+  ])('of %s is left as it is, which is told', (name, why) => {
+    const model = graphOf(families.find((family) => family.name === name)!);
+    const before = writeOnnx(model);
+    expect(fuseAttention(model)).toMatch(why);
+    expect(Buffer.from(writeOnnx(model)).equals(before)).toBe(true);
+  });
+
+  it.each([
+    ['another comparison', 'Less', /compares positions 2 times/],
+    ['something that is no mask', 'Pow', /its mask goes through Pow/],
+  ])('under a mask with %s is left as it is', (_, opType, why) => {
+    const model = graphOf(smollm2);
+    const { node } = model.graph;
+    const makerOf = (name: string) => node.find(({ output }) => output.includes(name))!;
+    const softmax = node.find((each) => each.opType === 'Softmax')!;
+    const mask = makerOf(makerOf(softmax.input[0]).input[1]);
+    const [output] = mask.output;
+    mask.output = ['before'];
+    const added = { name: opType, opType, input: ['before', 'before'], output: [output], attribute: [] };
+    node.splice(node.indexOf(mask) + 1, 0, added);
+    expect(fuseAttention(model)).toMatch(why);
+  });
+});
 
 it('is fed in the types that it declares, and asked for no more logits than are wanted', async () => {
   const folder = rewritten(smollm2, ({ graph }) => {

@@ -47,15 +47,40 @@ export function dropUnused({ graph }: OnnxModel): void {
   graph.initializer = graph.initializer.filter(({ name }) => read.has(name));
 }
 
-/** The names that a graph reads or gives, and those that a branch or a loop in it reads. */
-export function namesRead(graph: OnnxGraph): Set<string> {
-  const read = new Set(graph.output.map(({ name }) => name));
-  for (const { input = [], attribute = [] } of graph.node) {
-    for (const name of input) read.add(name);
-    for (const { g, graphs = [] } of attribute as { g?: OnnxGraph; graphs?: OnnxGraph[] }[])
-      for (const inner of g ? [g] : graphs) for (const name of namesRead(inner)) read.add(name);
+/** Puts each node behind those that it reads from, and otherwise leaves their order. */
+export function sortNodes({ graph }: OnnxModel): void {
+  const makers = new Map(graph.node.flatMap((node) => node.output.map((name) => [name, node] as const)));
+  const sorted = new Set<OnnxNode>();
+  for (const root of graph.node) {
+    const open = [root];
+    for (let node = open.at(-1); node; node = open.at(-1)) {
+      const missing = sorted.has(node)
+        ? []
+        : readBy(node)
+            .flatMap((name) => makers.get(name) ?? [])
+            .filter((maker) => !sorted.has(maker));
+      if (missing.length > 0) {
+        open.push(...missing);
+        continue;
+      }
+      sorted.add(node);
+      open.pop();
+    }
   }
-  return read;
+  graph.node = [...sorted];
+}
+
+/** The names that a node reads, and that a branch or a loop in it does. */
+function readBy({ input = [], attribute = [] }: OnnxNode): string[] {
+  const inner = (attribute as { g?: OnnxGraph; graphs?: OnnxGraph[] }[]).flatMap(({ g, graphs = [] }) =>
+    g ? [g] : graphs,
+  );
+  return [...input, ...inner.flatMap((graph) => [...namesRead(graph)])];
+}
+
+/** The names that a graph reads or gives. */
+export function namesRead(graph: OnnxGraph): Set<string> {
+  return new Set([...graph.output.map(({ name }) => name), ...graph.node.flatMap(readBy)]);
 }
 
 /** Operators that multiply with a stored matrix; what is multiplied is the first input. */
