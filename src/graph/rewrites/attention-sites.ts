@@ -84,7 +84,8 @@ function contribSite(
   kvHeads: number,
   dim: number,
 ): AttentionSite | undefined {
-  const [attention, ...others] = readers.get(past.key) ?? [];
+  // What else reads how long the past is may fall away with the mask; if it does not, that is found out at the end.
+  const [attention, ...others] = (readers.get(past.key) ?? []).filter(({ opType }) => opType !== 'Shape');
   if (attention?.opType !== 'GroupQueryAttention' || others.length > 0 || attention.input[3] !== past.key)
     return undefined;
   const is = (name: string, value: number) => attributeOf(attention, name, value) === value;

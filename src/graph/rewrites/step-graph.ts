@@ -11,6 +11,7 @@ import {
   writeOnnx,
 } from '../onnx.ts';
 import { attentionSites, node, wiringOf } from './attention-sites.ts';
+import { fuseAttention } from './fuse-attention.ts';
 import { declareContrib, dropUnused, headOf, intAttribute, namesRead } from './model-edits.ts';
 import { groupBias, stepAttention, stepInputs } from './step-attention.ts';
 
@@ -32,6 +33,9 @@ export interface StepFile {
 /** @returns the file rewritten, its weights as they are, or in a sentence why it cannot be */
 export function stepFile(file: Uint8Array): StepFile | string {
   const model = readOnnx(file);
+  const fused = model.graph.node.some(({ opType }) => opType === 'GroupQueryAttention');
+  const unfit = fused ? undefined : fuseAttention(model);
+  if (unfit) return unfit;
   const kvHeads = model.graph.input.find(({ name }) => /^past_key_values\..*\.key$/.test(name));
   const why = toStepGraph(model);
   if (why) return why;
