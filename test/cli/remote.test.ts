@@ -328,7 +328,9 @@ test("a server's models are listed", async () => {
     run(['models', ...atServer(), '--json']),
   ]);
   expect(told).toMatchObject({ code: 0, stderr: '' });
-  expect(told.stdout).toMatch(/^Llama-wick-3M {2}of wick, edge\ntiny-draw {2}of wick, image, service\n$/);
+  expect(told.stdout).toMatch(
+    /^Llama-wick-3M {2}of wick, edge\ntiny-draw {2}of wick, image, service, loaded on the service\n$/,
+  );
   expect(JSON.parse(json.stdout).models).toMatchObject([{ id: model }, { id: 'tiny-draw' }]);
 });
 

@@ -11,6 +11,7 @@ const usage = z.object({
   prompt_tokens: z.number(),
   completion_tokens: z.number().default(0),
   total_tokens: z.number(),
+  prompt_tokens_details: z.object({ cached_tokens: z.number().default(0) }).nullish(),
 });
 const likelihood = z.object({ token: z.string(), logprob: z.number() });
 const content = z.object({ content: z.string().nullish(), refusal: z.string().nullish() });
