@@ -3,6 +3,7 @@ import { isatty } from 'node:tty';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { LogEntry } from '../../service/account.ts';
 import { type RunningService, startService } from '../../service/serve.ts';
+import { CACHE_BYTES } from '../../service/worker-messages.ts';
 import { chooseDevice, type Device, deviceOption } from '../device.ts';
 import { resolveModel } from '../hub/model-cache.ts';
 import { printJson } from '../output.ts';
@@ -18,6 +19,7 @@ interface Options {
   variant: string;
   maxConcurrent: number;
   maxQueue: number;
+  cache: number;
   draft?: string;
   readerPatience: number;
   drainTimeout: number;
@@ -59,6 +61,11 @@ export function serveCommand(): Command {
     .option('--variant <name>', 'which graph of a model folder: fp16, quantized, q4, …', '')
     .option('--max-concurrent <n>', 'generations of one model that are computed together', whole(1, 1024), 64)
     .option('--max-queue <n>', 'requests to one model that wait', whole(0, 100_000), 64)
+    .addOption(
+      new Option('--cache <size>', "what one model's keys and values of tokens may take")
+        .argParser(bytes)
+        .default(CACHE_BYTES, '1GiB'),
+    )
     .option('--draft <model>', 'a smaller model that proposes tokens to those with the same ones')
     .option(
       '--reader-patience <s>',
@@ -85,6 +92,7 @@ export function serveCommand(): Command {
         ...options,
         provider: await chooseDevice(options.device, note),
         models: options.models.map(resolveModel),
+        cacheBytes: options.cache,
         draft: options.draft && resolveModel(options.draft),
         credentials: credentialsOf(options),
         readerPatience: options.readerPatience * 1000,

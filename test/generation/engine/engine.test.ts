@@ -13,7 +13,10 @@ let model: TextModel;
 let decoder: Decoder;
 beforeAll(async () => {
   const folder = new URL('../../fixtures/families/smollm2', import.meta.url).pathname;
-  model = { ...(await loadModelFolder(folder, { threads: 1 })), contextLength: 96 };
+  const steps = (why: string) => {
+    throw new Error(why);
+  };
+  model = { ...(await loadModelFolder(folder, { threads: 1, steps })), contextLength: 96 };
   decoder = createBatchDecoder(model);
 });
 
@@ -121,4 +124,66 @@ it('gives each request the tokens that it gets alone, in any company, with littl
   );
   // All that is claimed has happened.
   expect(Math.min(preemptions, cached, accepted)).toBeGreaterThan(0);
+}, 120_000);
+
+it('frees who leaves before the next turn, also in the middle of one, and fails its step with the reason', async () => {
+  const engine = engineFor(2000);
+  const stays = engine.open();
+  const leaving = new AbortController();
+  const leaves = engine.open({ signal: leaving.signal });
+  await Promise.all([stays.step([5, 6]), leaves.step([7, 8, 9])]);
+  expect(engine.stats()).toMatchObject({ running: 2, cache_tokens: 5 });
+  const [next, lost] = [stays.step([6]), leaves.step([6])];
+  const failed = expect(lost).rejects.toThrow('has gone');
+  leaving.abort(new Error('has gone'));
+  await failed;
+  await next;
+  await stays.step([7]);
+  expect(engine.stats()).toMatchObject({ running: 1, waiting: 0, cache_tokens: 4 });
+  await expect(leaves.step([6])).rejects.toThrow(/closed/);
+  stays.close();
+  for (let round = 0; round < 30; round++) await new Promise(setImmediate);
+  expect(engine.stats()).toMatchObject({ running: 0, cache_tokens: 0 });
+});
+
+it('reads a long prompt in pieces between the steps of others, and one prompt for all that begin with it', async () => {
+  const steps: number[][] = [];
+  const watched = {
+    ...decoder,
+    step(rows) {
+      steps.push(rows.map(({ tokens }) => tokens.length));
+      return decoder.step(rows);
+    },
+  } as Decoder;
+  const engine = engineFor(2000, { promptTokens: 8, lookup: false }, watched);
+  const short = engine.open();
+  await short.step([5]);
+  const prompt = Array.from({ length: 65 }, (_, i) => 5 + (i % 40));
+  const several = [1, 2, 3].map(() => engine.open());
+  const read = Promise.all(several.map((state) => state.step(prompt)));
+  for (let i = 0; i < 12; i++) await short.step([6]);
+  await read;
+  expect(several.map(({ savings }) => savings.cached)).toEqual([0, 64, 64]);
+  expect(Math.max(...steps.flat())).toBe(8);
+  expect(steps.flat().filter((count) => count > 1)).toHaveLength(8);
+  expect(steps.filter((rows) => rows.includes(8) && rows.includes(1)).length).toBeGreaterThan(5);
+  // Under another salt nothing is known of it.
+  const other = engine.open({ salt: 'other' });
+  await other.step(prompt);
+  expect(other.savings.cached).toBe(0);
+});
+
+it('tells a sequence alone when the graph fails on it, and goes on with the others', async () => {
+  const engine = engineFor(2000);
+  const [good, bad] = [engine.open(), engine.open()];
+  const results = await Promise.allSettled([good.step([5]), bad.step([model.vocabSize + 5])]);
+  expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
+  expect(await good.step([6])).toHaveLength(model.vocabSize);
+});
+
+it('refuses a cache that holds next to nothing, and a sequence that does not fit', async () => {
+  expect(() => engineFor(31)).toThrow(/room for 31 tokens/);
+  const engine = engineFor(40);
+  expect(engine.contextLength).toBe(40);
+  await expect(engine.open().step(new Array(41).fill(5))).rejects.toThrow(/room for 40/);
 });
