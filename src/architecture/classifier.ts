@@ -100,8 +100,17 @@ export function classifierParameters(config: ClassifierConfig): ParameterSpec[] 
   ];
 }
 
-/** The vectors of features int64 `[...]`: `[..., hidden_size]`. */
-type Embed = (features: Value) => Value;
+/**
+ * Sums of the vectors of words' features, each times its share: features int64 and shares float32, both
+ * `[batch, words, features_per_word]`, to `[batch, words, hidden_size]`.
+ */
+type Embed = (features: Value, shares: Value) => Value;
+
+/** Rows of a table, times their shares, summed: `[1, features] · [features, width]` for each word. */
+function weighedSum(rows: Value, shares: Value): Value {
+  const [batch, words, features, width] = rows.shape;
+  return reshape(matmul(reshape(shares, [batch, words, 1, features]), rows), [batch, words, width]);
+}
 
 /**
  * Logits `[batch, labels]` of features int64 `[batch, max_words, features_per_word]`, where 0 stands for none; each
@@ -109,20 +118,12 @@ type Embed = (features: Value) => Value;
  */
 function classify(config: ClassifierConfig, weights: Weights, features: Value, embed: Embed): Value {
   const { graph } = features;
-  const { max_words: words, features_per_word: perWord, hidden_size: width } = config;
-  const [batch] = features.shape;
   const one = graph.scalar(1);
   const isThere = cast(greater(features, graph.scalar(0, 'int64')), 'float32');
   const count = reduceSum(isThere, [2]);
   const share = div(isThere, max(count, one));
-  // The mean of a word's features as a product of matrices: `[1, features] · [features, width]`.
-  const vectors = matmul(reshape(share, [batch, words, 1, perWord]), embed(features));
   const kept = min(count, one);
-  let hidden = rmsNorm(
-    reshape(vectors, [batch, words, width]),
-    weights('embed_norm.weight'),
-    config.rms_norm_eps,
-  );
+  let hidden = rmsNorm(embed(features, share), weights('embed_norm.weight'), config.rms_norm_eps);
   hidden = mul(hidden, kept);
   for (let i = 0; i < config.num_hidden_layers; i++) {
     const window = withNeighbours(hidden);
@@ -161,7 +162,8 @@ export function classifierLoss(
   const labels = graph.input('labels', 'float32', shape);
   const known = graph.input('known', 'float32', shape);
   const { parameters, weights } = parameterInputs(graph, classifierParameters(config));
-  const logits = classify(config, weights, features, (ids) => gather(weights('embed_features.weight'), ids));
+  const embed: Embed = (ids, shares) => weighedSum(gather(weights('embed_features.weight'), ids), shares);
+  const logits = classify(config, weights, features, embed);
   const zero = graph.scalar(0);
   // -log sigmoid of the logit or of its negative, without an exponential that could overflow.
   const rest = log(add(graph.scalar(1), exp(neg(abs(logits)))));
@@ -189,9 +191,13 @@ export function classifierInference(
   if (!vectors) throw new Error(`The weights lack the parameter "${embedding.name}".`);
   const { packed, scales } = quantizeRows(vectors, rows, width, { bits: 8, block: width });
   const codes = graph.constant(embedding.name, packed, [rows, width], 'uint8');
-  const scale = graph.constant(`${embedding.name}_scale`, scales, [rows, 1], 'float32');
-  const embed: Embed = (ids) =>
-    mul(sub(cast(gather(codes, ids), 'float32'), graph.scalar(128)), gather(scale, ids));
+  const scale = graph.constant(`${embedding.name}_scale`, scales, [rows], 'float32');
+  // Σ share·scale·(code - 128): the codes meet one product, and all else is done on a number for each feature.
+  const embed: Embed = (ids, shares) => {
+    const scaled = mul(shares, gather(scale, ids));
+    const sum = weighedSum(cast(gather(codes, ids), 'float32'), scaled);
+    return sub(sum, mul(reduceSum(scaled, [2]), graph.scalar(128)));
+  };
   const logits = classify(config, parameterConstants(graph, rest, elements), features, embed);
   graph.output('logits', logits);
   graph.output('scores', sigmoid(logits));

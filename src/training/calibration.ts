@@ -77,3 +77,41 @@ export function bestThreshold(judged: readonly Weighed[], overBlocking: number):
   }
   return threshold;
 }
+
+/** Texts of about one probability: the mean of what was foretold, and how many of them have the label. */
+export interface ReliabilityBin {
+  foretold: number;
+  observed: number;
+  weight: number;
+  /** How many they are. */
+  texts: number;
+}
+
+/** Scores, which are probabilities, in bins of equal width; empty ones are left out. */
+export function reliability(judged: readonly Weighed[], bins = 10): ReliabilityBin[] {
+  const sums = Array.from({ length: bins }, () => ({ foretold: 0, observed: 0, weight: 0, texts: 0 }));
+  for (const { score, positive, weight } of judged) {
+    const bin = sums[Math.min(bins - 1, Math.floor(score * bins))];
+    bin.foretold += weight * score;
+    bin.observed += weight * Number(positive);
+    bin.weight += weight;
+    bin.texts++;
+  }
+  return sums
+    .filter(({ weight }) => weight > 0)
+    .map(({ foretold, observed, weight, texts }) => ({
+      foretold: foretold / weight,
+      observed: observed / weight,
+      weight,
+      texts,
+    }));
+}
+
+/** How far what was foretold is from what is, on average (Naeini et al., 2015); NaN of no texts. */
+export function calibrationError(judged: readonly Weighed[], bins = 10): number {
+  const all = judged.reduce((sum, { weight }) => sum + weight, 0);
+  const off = reliability(judged, bins).map(
+    ({ foretold, observed, weight }) => (weight / all) * Math.abs(foretold - observed),
+  );
+  return all === 0 ? Number.NaN : off.reduce((a, b) => a + b, 0);
+}

@@ -1,6 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { bestThreshold, plattScaling } from '../../src/training/calibration.ts';
+import {
+  bestThreshold,
+  calibrationError,
+  plattScaling,
+  reliability,
+} from '../../src/training/calibration.ts';
 import { auprc, auroc, type Judged } from '../../src/training/ranking.ts';
 
 const judged = (pairs: [number, boolean][]): Judged[] =>
@@ -99,5 +104,20 @@ describe('calibration', () => {
     expect(bestThreshold(texts, 0)).toBeCloseTo(0.75);
     expect(bestThreshold(texts, 0.2)).toBeCloseTo(0.55);
     expect(bestThreshold([], 0.1)).toBe(0.5);
+  });
+
+  it('measures how far scores are from shares', () => {
+    const texts = [0.05, 0.05, 0.35, 0.35, 1].map((score, i) => ({
+      score,
+      positive: i % 2 === 1,
+      weight: 1,
+    }));
+    expect(reliability(texts)).toEqual([
+      { foretold: 0.05, observed: 0.5, weight: 2, texts: 2 },
+      { foretold: 0.35, observed: 0.5, weight: 2, texts: 2 },
+      { foretold: 1, observed: 0, weight: 1, texts: 1 },
+    ]);
+    expect(calibrationError(texts)).toBeCloseTo((2 * 0.45 + 2 * 0.15 + 1) / 5);
+    expect(calibrationError([])).toBeNaN();
   });
 });

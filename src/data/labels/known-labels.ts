@@ -15,6 +15,8 @@ export interface KnownLabels {
   labels: Map<string, boolean>;
   /** Whether the text should be flagged at all, where that is known. */
   flagged?: boolean;
+  /** For how many texts it stands; 1 unless the row has a `weight`. */
+  weight: number;
 }
 
 /**
@@ -52,5 +54,6 @@ export function knownLabels(row: unknown, names: readonly string[]): KnownLabels
   }
   const said = fields.flagged ?? fields.unsafe;
   const flagged = said === 0 || said === 1 || typeof said === 'boolean' ? Boolean(said) : undefined;
-  return { text, labels, flagged };
+  const weight = typeof fields.weight === 'number' && fields.weight > 0 ? fields.weight : 1;
+  return { text, labels, flagged, weight };
 }

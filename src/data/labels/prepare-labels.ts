@@ -10,7 +10,7 @@ import { listSources } from '../sources.ts';
 import { decodeText, splitLines } from '../text-stream.ts';
 import { type LabelledText, MANIFEST, type SplitName, sha256, splitNames } from './label-dataset.ts';
 import { type LabelRule, type LabelSource, type Recipe, readRecipe, readSentences } from './recipe.ts';
-import { fillSentences, hash } from './sentences.ts';
+import { fillSentences, hash, slots } from './sentences.ts';
 
 export interface PrepareLabelsOptions {
   /** The JSON file that says what is read. */
@@ -42,8 +42,9 @@ interface Candidate {
   /** The rule that it is drawn by. */
   rule: LabelRule;
   source: string;
-  /** What keeps sentences of one pattern on one side. */
-  family?: string;
+  /** The pattern that a sentence was made of, and the side that all its sentences are on. */
+  pattern?: string;
+  side?: SplitName;
 }
 
 /** Characters that are kept of a text. */
@@ -110,13 +111,13 @@ async function prepareInto(
   for (const [i, candidate] of kept.entries()) {
     const original = kept[duplicates.original[i]];
     // Sentences of one pattern are alike by intent.
-    if (original !== candidate && !(candidate.family && candidate.family === original.family)) {
+    if (original !== candidate && !(candidate.pattern && candidate.pattern === original.pattern)) {
       near++;
       continue;
     }
     countOf(candidate.source).kept++;
     const first = kept[duplicates.group[i]];
-    sides[sideOf(first.family ?? first.text, recipe)].push(candidate);
+    sides[first.side ?? sideOf(first.text, recipe)].push(candidate);
   }
   return {
     labels: recipe.labels,
@@ -127,9 +128,9 @@ async function prepareInto(
   };
 }
 
-/** The side that a key is on, by its hash. */
-function sideOf(key: string, { seed, validation, test }: Recipe): SplitName {
-  const place = mix(hash(key) ^ mix(seed)) / 2 ** 32;
+/** The side that a text is on, by its hash. */
+function sideOf(text: string, { seed, validation, test }: Recipe): SplitName {
+  const place = mix(hash(text) ^ mix(seed)) / 2 ** 32;
   if (place < test) return 'test';
   return place < test + validation ? 'validation' : 'train';
 }
@@ -173,11 +174,27 @@ async function* filledSentences(path: string, name: string, recipe: Recipe): Asy
   for (const family of families) {
     const labels = known(family.labels, {}, recipe);
     const rule: LabelRule = { labels: family.labels, share: family.share };
-    for (const pattern of family.sentences) {
+    for (const [pattern, side] of patternSides(family.sentences, recipe)) {
       for (const text of fillSentences(pattern, words, recipe.per_sentence, recipe.seed))
-        yield { text, labels, rule, source: name, family: pattern };
+        yield { text, labels, rule, source: name, pattern, side };
     }
   }
+}
+
+/**
+ * Of the patterns of a family each side gets its share, so that it sees every family that has enough of them. Which
+ * they are is decided by what stands around their slots: where two families say the same around different words, a
+ * model should not be told them apart by what it was shown of one alone.
+ */
+function patternSides(
+  patterns: readonly string[],
+  { seed, validation, test }: Recipe,
+): Map<string, SplitName> {
+  const place = (pattern: string) => mix(hash(pattern.replace(slots, '')) ^ mix(seed));
+  const shuffled = [...patterns].sort((a, b) => place(a) - place(b));
+  const ends = [test, test + validation].map((share) => Math.round(share * patterns.length));
+  const sideAt = (i: number) => (i < ends[0] ? 'test' : i < ends[1] ? 'validation' : 'train');
+  return new Map(shuffled.map((pattern, i) => [pattern, sideAt(i)]));
 }
 
 async function* labelledTexts(

@@ -4,7 +4,8 @@ import { createRandom, mix } from '../random.ts';
 /** Lists of words by the name of the slot that they fill; words may have slots themselves. */
 export type Words = Readonly<Record<string, readonly string[]>>;
 
-const slots = /\{(\w+)\}/g;
+/** A slot in a pattern. */
+export const slots = /\{(\w+)\}/g;
 
 /**
  * Sees that every slot of a pattern, and of the words that may fill it, can be filled.

@@ -4,18 +4,26 @@ import { Command, InvalidArgumentError } from 'commander';
 import { type KnownLabels, knownLabels } from '../../../data/labels/known-labels.ts';
 import type { Classifier, Judgement } from '../../../filtering/classify.ts';
 import { loadClassifierFolder } from '../../../service/classifier-folder.ts';
-import { auprc, auroc, type Judged } from '../../../training/ranking.ts';
+import { calibrationError, reliability, type Weighed } from '../../../training/calibration.ts';
+import { auprc, auroc } from '../../../training/ranking.ts';
 import { resolveModel } from '../../hub/model-cache.ts';
 import { printJson } from '../../output.ts';
 import { createProgress } from '../../progress.ts';
+import { drawReliability } from '../../reliability-chart.ts';
 
 interface Options {
   model: string;
   where?: [string, string];
+  reliability?: string;
   json?: boolean;
 }
 
-/** How a label, or flagging, fares. */
+/** A text with a score, and whether it is said to have the label. */
+interface Said extends Weighed {
+  said: boolean;
+}
+
+/** How a label, or flagging, fares. What cannot be told without texts of both kinds is null in JSON. */
 interface Figures {
   positive: number;
   negative: number;
@@ -31,7 +39,7 @@ interface Figures {
 export function filterCommand(): Command {
   return new Command('filter')
     .description(
-      'Judge labelled texts: for each label the areas under the ROC and the precision-recall curve, and how much is blocked too much and too little at the thresholds that ship.',
+      'Judge labelled texts: for each label the areas under the ROC and the precision-recall curve, how much is blocked too much and too little at the thresholds that ship, and how far scores are from probabilities.',
     )
     .argument(
       '<files...>',
@@ -39,60 +47,75 @@ export function filterCommand(): Command {
     )
     .option('--model <dir>', "a classifier's folder", 'models/wick-guard')
     .option('--where <field=value>', 'judge only rows with this value', fieldValue)
+    .option('--reliability <file>', 'draw how often texts of each score have the label, as PNG')
     .option('--json', 'print {"texts", "flagged", "categories"} as one line of JSON')
-    .action(async (files: string[], { model, where, json }: Options) => {
-      const classifier = await loadClassifierFolder(resolveModel(model), { threads: 1 });
-      const progress = createProgress({ label: 'judge', unit: 'text' });
-      const judged: { known: KnownLabels; judgement: Judgement }[] = [];
-      for (const file of files) {
-        for await (const known of readRows(file, classifier.labels, where)) {
-          judged.push({ known, judgement: await classifier.judge(known.text) });
-          progress.update(judged.length);
-        }
-      }
-      progress.finish();
+    .action(async (files: string[], options: Options) => {
+      const classifier = await loadClassifierFolder(resolveModel(options.model), { threads: 1 });
+      const judged = await judgeFiles(files, classifier, options.where);
       if (judged.length === 0) throw new Error('There is no such text.');
+      const byLabel = new Map(classifier.labels.map((label) => [label, ofLabel(label, judged)]));
       const categories = Object.fromEntries(
-        classifier.labels.map((label) => [
+        [...byLabel].map(([label, said]) => [
           label,
-          figures(
-            judged.flatMap(({ known: { labels }, judgement: { scores, categories } }) => {
-              const positive = labels.get(label);
-              return positive === undefined
-                ? []
-                : [{ positive, score: scores[label], said: categories[label] }];
-            }),
-          ),
+          { ...figures(said), calibration_error: calibrationError(said) },
         ]),
       );
-      const flagged = figures(
-        judged.flatMap(({ known, judgement }) => {
-          const positive = known.flagged ?? flaggedBy(known, classifier);
-          const said = judgement.flagged;
-          return positive === undefined ? [] : [{ positive, score: excess(judgement, classifier), said }];
-        }),
-      );
-      if (json) return printJson({ texts: judged.length, flagged, categories });
+      const flagged = figures(ofFlag(judged, classifier));
+      if (options.reliability) {
+        const told = [...byLabel].filter(([, said]) => said.some(({ positive }) => positive));
+        const bins = new Map(told.map(([label, said]) => [label, reliability(said)]));
+        await drawReliability(options.reliability, bins);
+      }
+      if (options.json) return printJson({ texts: judged.length, flagged, categories });
+      const rows = Object.entries({ flagged, ...categories });
       console.table(
         Object.fromEntries(
-          Object.entries({ flagged, ...categories })
-            .filter(([, { positive, negative }]) => positive + negative > 0)
-            .map(([name, { auroc, auprc, over_blocking, under_blocking, ...counts }]) => {
-              const shown = (value: number) => (Number.isNaN(value) ? '' : value.toFixed(3));
-              return [
-                name,
-                {
-                  ...counts,
-                  AUROC: shown(auroc),
-                  AUPRC: shown(auprc),
-                  'over-blocking': shown(over_blocking),
-                  'under-blocking': shown(under_blocking),
-                },
-              ];
-            }),
+          rows.filter(([, { positive, negative }]) => positive + negative > 0).map(shownRow),
         ),
       );
     });
+}
+
+interface Row {
+  known: KnownLabels;
+  judgement: Judgement;
+}
+
+async function judgeFiles(
+  files: readonly string[],
+  classifier: Classifier,
+  where: Options['where'],
+): Promise<Row[]> {
+  const progress = createProgress({ label: 'judge', unit: 'text' });
+  const judged: Row[] = [];
+  for (const file of files) {
+    for await (const known of readRows(file, classifier.labels, where)) {
+      judged.push({ known, judgement: await classifier.judge(known.text) });
+      progress.update(judged.length);
+    }
+  }
+  progress.finish();
+  return judged;
+}
+
+/** The texts of which it is known whether they have a label. */
+function ofLabel(label: string, judged: readonly Row[]): Said[] {
+  return judged.flatMap(({ known: { labels, weight }, judgement: { scores, categories } }) => {
+    const positive = labels.get(label);
+    return positive === undefined
+      ? []
+      : [{ positive, weight, score: scores[label], said: categories[label] }];
+  });
+}
+
+/** The texts of which it is known whether they are to be flagged. */
+function ofFlag(judged: readonly Row[], classifier: Classifier): Said[] {
+  return judged.flatMap(({ known, judgement }) => {
+    const positive = known.flagged ?? flaggedBy(known, classifier);
+    const { flagged: said } = judgement;
+    if (positive === undefined) return [];
+    return [{ positive, weight: known.weight, score: excess(judgement, classifier), said }];
+  });
 }
 
 /** Whether labels that flag are known to be there, or all known to be absent. */
@@ -102,7 +125,7 @@ function flaggedBy({ labels }: KnownLabels, { thresholds }: Classifier): boolean
   return flagging.every((label) => labels.get(label) === false) ? false : undefined;
 }
 
-/** How far beyond its threshold the label is that is farthest: above 1 the text is flagged. */
+/** How far beyond its threshold the label is that is farthest: from 1 on the text is flagged. */
 const excess = ({ scores }: Judgement, { thresholds }: Classifier): number =>
   Math.max(
     ...Object.entries(thresholds)
@@ -112,9 +135,9 @@ const excess = ({ scores }: Judgement, { thresholds }: Classifier): number =>
 
 const odds = (probability: number) => probability / Math.max(1e-12, 1 - probability);
 
-function figures(judged: readonly (Judged & { said: boolean })[]): Figures {
+function figures(judged: readonly Said[]): Figures {
   const [having, lacking] = [true, false].map((kind) => judged.filter(({ positive }) => positive === kind));
-  const share = (of: readonly { said: boolean }[], said: boolean) =>
+  const share = (of: readonly Said[], said: boolean) =>
     of.filter((each) => each.said === said).length / of.length;
   return {
     positive: having.length,
@@ -124,6 +147,16 @@ function figures(judged: readonly (Judged & { said: boolean })[]): Figures {
     over_blocking: share(lacking, true),
     under_blocking: share(having, false),
   };
+}
+
+function shownRow([name, { auroc, auprc, over_blocking, under_blocking, ...counts }]: [string, Figures]) {
+  const shown = (value: number) => (Number.isNaN(value) ? '' : value.toFixed(3));
+  const { positive, negative } = counts;
+  const cells = {
+    ...{ positive, negative, AUROC: shown(auroc), AUPRC: shown(auprc) },
+    ...{ 'over-blocking': shown(over_blocking), 'under-blocking': shown(under_blocking) },
+  };
+  return [name, cells] as const;
 }
 
 async function* readRows(
