@@ -124,9 +124,9 @@ describe('what the files of a folder say', () => {
 it('are listed, and written with, on the command line', async () => {
   const { stdout } = await run(['models', '--models', familiesFolder]);
   for (const line of [
-    /^llama3 {2}LlamaForCausalLM.*\n {2}onnx\/model\.onnx {2}20\d\.\d KiB$/m,
-    /^gpt2 {2}GPT2LMHeadModel, 272 tokens of vocabulary, 64 of context$/m,
-    /^qwen2-q4 .*\n {2}onnx\/model_q4\.onnx .*\n {2}onnx\/model_q4f16\.onnx /m,
+    /^llama3 {2}LlamaForCausalLM.*\n {2}onnx\/model\.onnx {2}fp32 {2}20\d\.\d KiB$/m,
+    /^gpt2 {2}GPT2LMHeadModel, .*272 tokens of vocabulary, 64 tokens of context, /m,
+    /^qwen2-q4 .*\n {2}onnx\/model_q4\.onnx {2}q4 .*\n {2}onnx\/model_q4f16\.onnx {2}q4, the rest fp16 /m,
   ])
     expect(stdout).toMatch(line);
   const folder = join(familiesFolder, 'gemma3');

@@ -231,6 +231,11 @@ function sitesOf(model: OnnxModel): Site[] {
   function softmaxOf(from: string): { weights: string; mask: string; scale: number } {
     let [value, scale, mask, soft] = [from, 1, '', false];
     for (;;) {
+      const cleared = soft ? clearedOf(value) : undefined;
+      if (cleared) {
+        value = cleared;
+        continue;
+      }
       const next = reader(value);
       const { opType } = next;
       if (opType === 'MatMul' && soft && mask) return { weights: value, mask, scale };
@@ -240,6 +245,15 @@ function sitesOf(model: OnnxModel): Site[] {
       else if (opType !== 'Cast' && opType !== 'Identity') unfit(`scores go through ${opType}`);
       value = next.output[0];
     }
+  }
+
+  /** Weights with 0 where they are no numbers, as those are of a row that is masked as a whole. */
+  function clearedOf(weights: string): string | undefined {
+    const [test, ...others] = read(weights).filter(({ opType }) => opType === 'IsNaN');
+    const where = test && others.length === 0 ? reader(test.output[0]) : undefined;
+    if (where?.opType !== 'Where' || where.input[2] !== weights || read(weights).length !== 2)
+      return undefined;
+    return scalar(where.input[1]) === 0 ? where.output[0] : undefined;
   }
 
   /** The rows of the matrix that joined heads are multiplied with. */
