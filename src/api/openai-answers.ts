@@ -31,7 +31,7 @@ export function answerHead(
     id,
     model,
     created: Math.floor(Date.now() / 1000),
-    ...(tier && form === 'chat' && { service_tier: 'default' }),
+    ...(tier && { service_tier: 'default' }),
     ...(wick && { wick }),
   };
 }

@@ -79,8 +79,8 @@ export interface TextRequest {
   includeUsage: boolean;
   placement?: 'edge' | 'service';
   fallback: boolean;
-  /** Whether it says in which tier it wants to be served; the answer tells then in which it was. */
-  tier: boolean;
+  /** Whether a chat says in which tier it wants to be served; the answer tells then in which it was. */
+  tier?: boolean;
   /** Whether calls are answered in the older form, in which they were asked for. */
   functionCall?: boolean;
   /** Where a trace is asked for. */
@@ -130,7 +130,11 @@ export function parseChatCompletionRequest(body: unknown): TextRequest {
   const max_tokens = max_completion_tokens ?? request.max_tokens;
   const input = { messages, ...toolUseOf(asked) };
   const parameters = { ...request, max_tokens, ...(logprobs && { top_logprobs: top_logprobs ?? 0 }) };
-  return { ...textRequest(parameters, [input]), ...(functions && { functionCall: true }) };
+  return {
+    ...textRequest(parameters, [input]),
+    ...(functions && { functionCall: true }),
+    ...(request.service_tier && { tier: true }),
+  };
 }
 
 const ownNames = [
@@ -162,7 +166,6 @@ function textRequest(request: Common, inputs: GenerationInput[]): TextRequest {
     includeUsage: stream_options?.include_usage ?? false,
     placement,
     fallback: fallback ?? false,
-    tier: request.service_tier !== undefined,
     trace: traceOf(request),
   };
 }
