@@ -128,6 +128,7 @@ export async function runWorker(options: WorkerOptions): Promise<RunningWorker> 
       port: options.port,
       inspectorPort: options.inspect ? 0 : undefined,
       cf: false,
+      stripCfConnectingIp: false,
       log: new Log(LogLevel.NONE),
       handleRuntimeStdio: (stdout: Readable, stderr: Readable) => [stdout, stderr].forEach(forward),
     });
