@@ -8,7 +8,6 @@ import { loadImageFolder } from '../../src/service/image-folder.ts';
 import { loadRuntime, type Provider } from '../../src/service/runtime.ts';
 import type { BenchResult } from '../bench.ts';
 
-const COUNTS = [1, 4, 16];
 const MEMORY_IMAGES = 100;
 
 export async function run({ args }: { args: string[] }): Promise<BenchResult> {
@@ -18,9 +17,11 @@ export async function run({ args }: { args: string[] }): Promise<BenchResult> {
       model: { type: 'string', default: 'models/wick-draw' },
       device: { type: 'string', default: 'cpu' },
       steps: { type: 'string' },
+      counts: { type: 'string', default: '1,4,16' },
       memory: { type: 'string', default: String(MEMORY_IMAGES) },
     },
   });
+  const counts = values.counts.split(',').map(Number);
   const spent = { model: 0, all: 0 };
   await timeSessions(spent);
   const model = await loadImageFolder(values.model, { provider: values.device as Provider });
@@ -36,7 +37,7 @@ export async function run({ args }: { args: string[] }): Promise<BenchResult> {
   for (let seed = 0; seed < 3; seed++) await draw(seed);
   spent.model = 0;
   const rates: Record<number, number> = {};
-  for (const count of COUNTS) {
+  for (const count of counts) {
     const began = performance.now();
     for (let seed = 0; seed < count; seed++) await draw(seed);
     const ms = performance.now() - began;
@@ -54,7 +55,7 @@ export async function run({ args }: { args: string[] }): Promise<BenchResult> {
   }
   await model.release();
   return {
-    rows: COUNTS.map((count) => ({
+    rows: counts.map((count) => ({
       images: count,
       'images/s': rates[count].toFixed(2),
       's an image': (1 / rates[count]).toFixed(3),
@@ -62,7 +63,7 @@ export async function run({ args }: { args: string[] }): Promise<BenchResult> {
     summary: {
       outside_run: Number(outside.toFixed(4)),
       ...Object.fromEntries(
-        COUNTS.map((count) => [`images_per_second_n${count}`, Number(rates[count].toFixed(3))]),
+        counts.map((count) => [`images_per_second_n${count}`, Number(rates[count].toFixed(3))]),
       ),
       memory_first_mib: Math.round(memory[0] ?? 0),
       memory_last_mib: Math.round(memory.at(-1) ?? 0),
