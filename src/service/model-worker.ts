@@ -12,7 +12,7 @@ import { generate } from '../generation/generate.ts';
 import type { TextModel } from '../generation/model.ts';
 import { InvalidInputError } from '../generation/parameters.ts';
 import { runTask } from '../generation/tasks.ts';
-import { keepsCacheOnDevice, type LoadOptions, loadModelFolder } from './model-folder.ts';
+import { type LoadOptions, loadModelFolder } from './model-folder.ts';
 import {
   CACHE_BYTES,
   EVENTS_AHEAD,
@@ -57,8 +57,9 @@ try {
       send({ type: 'note', note: `Its sequences are computed one by one, token by token: ${why}.` }),
   });
   const { contextLength } = loaded;
-  // An engine has its cache in the processor's memory. What stays on a GPU is written one after the other.
-  if (!keepsCacheOnDevice(options.provider ?? 'cpu'))
+  // An engine has its cache in the processor's memory, and graphs of steps are the processor's alone: on a GPU answers
+  // are written a token at a time in turns, their prompts taken in at once.
+  if ((options.provider ?? 'cpu') === 'cpu')
     engine = createEngine(createBatchDecoder(loaded), {
       contextLength,
       cacheBytes,
