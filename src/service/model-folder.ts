@@ -5,8 +5,10 @@ import { availableParallelism } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { cacheOutputs } from '../generation/cache-outputs.ts';
+import { createBatchDecoder } from '../generation/engine/batch-decoder.ts';
+import { givesSameBits } from '../generation/engine/same-bits.ts';
 import { createTextModel, type TextModel } from '../generation/model.ts';
-import { stepFile, withHiddenStates } from '../generation/published-graph.ts';
+import { isStepGraph, stepFile, withHiddenStates } from '../generation/published-graph.ts';
 import { modelRevision } from '../generation/revision.ts';
 import { isClassifierFolder } from './classifier-folder.ts';
 import { readJsonFile } from './json-file.ts';
@@ -50,7 +52,9 @@ export async function loadModelFolder(
     tokenizerConfig: tokenizerConfig(path, json('tokenizer_config.json')),
   };
   const ort = await loadRuntime();
-  const changes = statSync(graph).size <= CHANGED_BYTES && (embeddings || steps);
+  const small = statSync(graph).size <= CHANGED_BYTES;
+  const changes = small && (embeddings || steps);
+  if (!small && provider === 'cpu') steps?.('its file is larger than a gigabyte, its weights not beside it');
   let changed = changes && embeddings ? withHiddenStates(readFileSync(graph)) : undefined;
   const stepped =
     changes && steps && provider === 'cpu' ? stepFile(changed ?? readFileSync(graph)) : undefined;
@@ -71,7 +75,11 @@ export async function loadModelFolder(
     provider,
     threads: cores || availableParallelism(),
   };
-  return createTextModel({ ...files, session, Tensor: ort.Tensor, revision, execution });
+  const model = createTextModel({ ...files, session, Tensor: ort.Tensor, revision, execution });
+  if (!isStepGraph(session.inputNames) || (await givesSameBits(createBatchDecoder(model)))) return model;
+  await session.release();
+  steps?.('one of its operators computes a token alone otherwise than among others');
+  return loadModelFolder(folder, { provider, threads, variant, embeddings });
 }
 
 /** Whether keys and values stay in a GPU's memory from step to step. Of CUDA's tensors JavaScript has no form. */

@@ -2,8 +2,10 @@ import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { createBatchDecoder } from '../../../src/generation/engine/batch-decoder.ts';
 import type { Decoder, Sequence } from '../../../src/generation/engine/decoder.ts';
+import { givesSameBits } from '../../../src/generation/engine/same-bits.ts';
 import { createDecodingState } from '../../../src/generation/kv-cache.ts';
 import type { DecodingModel } from '../../../src/generation/model.ts';
+import { readOnnx, writeOnnx } from '../../../src/graph/onnx.ts';
 import { decoderGraph, decodingModel, stepGraph, tinyConfig } from '../../fixtures/tiny-decoder.ts';
 
 const LIMIT = tinyConfig.max_position_embeddings;
@@ -162,4 +164,16 @@ describe.each(cases)('the $name decoder over $graph', ({ quantize, steps }) => {
     await expect(decoder.step([{ sequence, tokens: [1], logits: 0 }])).rejects.toThrow(/holds 256/);
     decoder.close(sequence);
   });
+});
+
+it('tells a graph that computes a token alone otherwise than among others', async () => {
+  const decoderOf = async (level: number) => {
+    const model = readOnnx(stepGraph(decoderGraph(tinyConfig, graphs['4-bit weights'])));
+    for (const { attribute = [] } of model.graph.node)
+      for (const each of attribute) if (each.name === 'accuracy_level') each.i = level;
+    return createBatchDecoder(await decodingModel(writeOnnx(model)));
+  };
+  expect(await givesSameBits(await decoderOf(4))).toBe(true);
+  // At this accuracy onnxruntime has a kernel of its own for one row.
+  expect(await givesSameBits(await decoderOf(0))).toBe(false);
 });
