@@ -61,6 +61,10 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: 'draw an image on this machine or a server',
     load: async () => (await import('./commands/draw.ts')).drawCommand(),
   },
+  filter: {
+    summary: 'find personal data and secrets in texts, and mask, replace or refuse them',
+    load: async () => (await import('./commands/filter.ts')).filterCommand(),
+  },
   serve: {
     summary: 'run the service that generates for the edge',
     load: async () => (await import('./commands/serve.ts')).serveCommand(),

@@ -1,0 +1,152 @@
+import { readFileSync } from 'node:fs';
+import { Command, Option } from 'commander';
+import { groupOf } from '../../filtering/detectors.ts';
+import { type FilterPiece, type FilterSpan, filterText } from '../../filtering/filter-stream.ts';
+import { defaultPolicy, loadPolicy } from '../../filtering/load-policy.ts';
+import type { Direction, Policy } from '../../filtering/policy.ts';
+import { printJson, styled } from '../output.ts';
+import { printable } from '../remote/server.ts';
+
+interface Options {
+  policy?: string;
+  direction: Direction;
+  key?: string;
+  json?: boolean;
+  explain?: boolean;
+}
+
+/** `wick filter`: what a policy finds in texts and makes of them. */
+export function filterCommand(): Command {
+  return new Command('filter')
+    .description('Find personal data and secrets in texts, and do with them what a policy says.')
+    .argument('[text...]', 'a text; else JSON lines {"text": …} are read from standard input')
+    .option(
+      '--policy <file>',
+      'a policy file; by default keys, means of payment and identity numbers are masked',
+    )
+    .addOption(
+      new Option('--direction <direction>', 'whether a person sends the text or a model answers it')
+        .choices(['input', 'output'])
+        .default('input'),
+    )
+    .option('--key <name>', "the caller's key, for rules that are for some")
+    .option('--json', 'a line of JSON for each text; so it is without --explain, too')
+    .option('--explain', 'show what was found and why')
+    .addHelpText('after', '\nA policy that hashes takes its secret from WICK_FILTER_SECRET.')
+    .action(async (words: string[], { policy: file, direction, key, json, explain }: Options) => {
+      const policy = file === undefined ? defaultPolicy() : readPolicy(file);
+      const secret = process.env.WICK_FILTER_SECRET;
+      let number = 0;
+      for await (const text of words.length > 0 ? [words.join(' ')] : textsOf(process.stdin)) {
+        number++;
+        const result = filterText(text, policy, direction, { key, secret });
+        if (explain && !json) process.stdout.write(explanation(number, text, result));
+        else printJson(answer(result));
+      }
+    });
+}
+
+function readPolicy(file: string): Policy {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new Error(`The policy cannot be read: ${(error as Error).message}.`, { cause: error });
+  }
+  return loadPolicy(text);
+}
+
+/** The texts of JSON lines. What is wrong with a line is told with its number, and ends the reading. */
+async function* textsOf(input: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  let number = 0;
+  for await (const line of linesOf(input)) {
+    number++;
+    const refuse = (why: string, cause?: unknown): never => {
+      throw new Error(`Line ${number} ${why}.`, { cause });
+    };
+    let json = '';
+    try {
+      json = new TextDecoder('utf-8', { fatal: true }).decode(line);
+    } catch (error) {
+      refuse('is not UTF-8', error);
+    }
+    if (json.trim() === '') continue;
+    let value: unknown;
+    try {
+      value = JSON.parse(json);
+    } catch (error) {
+      refuse(`is not JSON: ${(error as Error).message}`, error);
+    }
+    const text = typeof value === 'object' && value !== null ? (value as { text?: unknown }).text : undefined;
+    if (typeof text !== 'string') refuse('has no text: it has to be like {"text": "…"}');
+    yield text as string;
+  }
+}
+
+/** The bytes between line feeds. A line is put together once, however many pieces it comes in. */
+async function* linesOf(input: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let parts: Uint8Array[] = [];
+  for await (const piece of input) {
+    let from = 0;
+    for (let end = piece.indexOf(10); end >= 0; end = piece.indexOf(10, from)) {
+      yield Buffer.concat([...parts, piece.subarray(from, end)]);
+      parts = [];
+      from = end + 1;
+    }
+    parts.push(piece.subarray(from));
+  }
+  yield Buffer.concat(parts);
+}
+
+/** Categories are those that rules can tell: the groups of entities. What a text means, they cannot. */
+function answer({ text, spans, refused }: FilterPiece) {
+  const groups = [...new Set(groupOf.values())];
+  const surest = (group: string) =>
+    Math.max(0, ...spans.filter(({ type }) => groupOf.get(type) === group).map(({ score }) => score));
+  const scores = Object.fromEntries(groups.map((group) => [group, surest(group)]));
+  return {
+    text,
+    spans: spans.map(({ start, end, type, score, action, via }) => ({
+      start,
+      end,
+      type,
+      score,
+      action,
+      via,
+    })),
+    flagged: refused !== undefined || spans.some(({ action }) => action !== 'allow'),
+    categories: Object.fromEntries(groups.map((group) => [group, scores[group] > 0])),
+    scores,
+    ...(refused && { refused }),
+  };
+}
+
+const done: Record<FilterSpan['action'], string> = {
+  allow: 'it stays',
+  replace: 'a placeholder stands for it',
+  hash: 'its hash stands for it',
+  mask: 'it is masked',
+  refuse: 'it is refused, and nothing follows',
+};
+
+/** For a person: the text with what was found in it, and a line on each. */
+function explanation(number: number, text: string, { text: filtered, spans, refused }: FilterPiece): string {
+  let shown = '';
+  let at = 0;
+  for (const { start, end, action } of spans) {
+    const found = styled(
+      [action === 'allow' ? 'cyan' : 'yellow', 'underline'],
+      printable(text.slice(start, end)),
+    );
+    shown += `${printable(text.slice(at, start))}${found}`;
+    at = end;
+  }
+  const lines = spans.map(({ start, end, type, score, action, why, via }) => {
+    const hidden = via.length > 0 ? `, hidden by ${via.join(', in it ')}` : '';
+    return `   ${start}-${end}  ${styled('bold', type)}  ${score}  ${done[action]}: ${why.map(printable).join(', ')}${hidden}`;
+  });
+  if (spans.length === 0) lines.push('   nothing is found');
+  if (refused) lines.push(`   ${styled('red', refused.message)}`);
+  if (filtered !== text) lines.push(`   gives: ${printable(filtered)}`);
+  return `${number}  ${shown}${printable(text.slice(at))}\n${lines.join('\n')}\n`;
+}

@@ -1,0 +1,50 @@
+/** Policies from files: none is used whose form is broken or whose examples do not come true. */
+import defaultPolicyFile from './default-policy.json' with { type: 'json' };
+import { filterText } from './filter-stream.ts';
+import { type Policy, policySchema } from './policy.ts';
+
+/** A policy that does not load: its message says where and why. */
+export class PolicyError extends Error {
+  override name = 'PolicyError';
+}
+
+/**
+ * Reads a policy and makes sure that its examples come true.
+ * @param policy what a policy file holds, parsed or as text
+ * @throws PolicyError if it is no JSON, has not the form of a policy, or an example does not come true
+ */
+export function loadPolicy(policy: unknown): Policy {
+  const parsed = policySchema.safeParse(typeof policy === 'string' ? parseJson(policy) : policy);
+  if (!parsed.success) {
+    const [{ path, message }] = parsed.error.issues;
+    throw new PolicyError(`The policy is broken at ${path.join('.') || 'its top'}: ${message}.`);
+  }
+  parsed.data.examples.forEach(({ text, direction, key, gives, refused }, i) => {
+    const result = filterText(text, parsed.data, direction, { key, secret: 'example' });
+    const which = `Example ${i + 1} of the policy "${parsed.data.name}" does not come true`;
+    if (result.refused?.type !== refused)
+      throw new PolicyError(
+        `${which}: it is refused for ${result.refused?.type ?? 'nothing'}, not for ${refused ?? 'nothing'}.`,
+      );
+    if (result.text !== gives)
+      throw new PolicyError(
+        `${which}: it gives ${JSON.stringify(result.text)}, not ${JSON.stringify(gives)}.`,
+      );
+  });
+  return parsed.data;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new PolicyError(`The policy is not JSON: ${(error as Error).message}.`, { cause: error });
+  }
+}
+
+let loaded: Policy | undefined;
+/** The policy where the owner of a site names none. */
+export function defaultPolicy(): Policy {
+  loaded ??= loadPolicy(defaultPolicyFile);
+  return loaded;
+}
