@@ -10,7 +10,7 @@ const src = join(root, 'src');
 /** Which others a room may import from: a whole room, or one part of it. */
 const arrows: Record<string, string[]> = {
   graph: [],
-  data: [],
+  data: ['filtering'],
   architecture: ['graph'],
   // What a classifier learns from and what it judges are read by the same rules.
   training: ['graph', 'architecture', 'data', 'filtering/text-features', 'filtering/classify'],

@@ -1,4 +1,6 @@
 /** Personal data in text, replaced by values of the same form that belong to nobody. */
+import { luhnChecksumValidate } from 'stdnum/lib/cjs/util/checksum.js';
+import { isIban } from '../filtering/detectors/financial.ts';
 
 interface PersonalData {
   name: string;
@@ -34,7 +36,8 @@ export const personalData: readonly PersonalData[] = [
     hint: /\d[\d -]{11,}\d/,
     pattern: /(?<![\d.-])\d(?:[ -]?\d){12,18}(?![\d-])/g,
     placeholder: '0000 0000 0000 0000',
-    check: (match) => isLuhn(digits(match)) && !/^0+$/.test(digits(match)) && /^[3-6]/.test(match),
+    check: (match) =>
+      luhnChecksumValidate(digits(match)) && !/^0+$/.test(digits(match)) && /^[3-6]/.test(match),
   },
   {
     name: 'US social security number',
@@ -75,28 +78,6 @@ export function replacePersonalData(text: string, counts?: Record<string, number
     });
   }
   return text;
-}
-
-/** The check digit of card numbers (ISO/IEC 7812-1, Luhn). */
-export function isLuhn(number: string): boolean {
-  let sum = 0;
-  for (let i = 0; i < number.length; i++) {
-    const digit = Number(number[number.length - 1 - i]) * (i % 2 === 0 ? 1 : 2);
-    sum += digit > 9 ? digit - 9 : digit;
-  }
-  return sum % 10 === 0;
-}
-
-/** The check digits of bank accounts (ISO 13616): letters as numbers from 10 on, the first four moved behind, mod 97. */
-export function isIban(text: string): boolean {
-  const compact = text.replaceAll(' ', '');
-  if (compact.length < 15 || compact.length > 34) return false;
-  let remainder = 0;
-  for (const character of compact.slice(4) + compact.slice(0, 4)) {
-    const value = Number.parseInt(character, 36);
-    remainder = (remainder * (value > 9 ? 100 : 10) + value) % 97;
-  }
-  return remainder === 1;
 }
 
 /** Private, reserved and documentation ranges name no one. */

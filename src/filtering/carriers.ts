@@ -101,9 +101,10 @@ export const carriers: readonly Carrier[] = [
   },
   {
     name: 'spaced letters',
-    hint: /\S {1,2}\S {1,2}\S {1,2}\S/g,
-    pattern: /(?<!\S)[!-~](?: {1,2}[!-~]){5,255}(?!\S)/g,
-    decode: (stretch) => decodeParts(stretch, / +/g, () => ''),
+    hint: /\S {1,3}\S {1,3}\S {1,3}\S/g,
+    pattern: /(?<!\S)[!-~](?: {1,3}[!-~]){5,255}(?!\S)/g,
+    // A space of the text is itself between two.
+    decode: (stretch) => decodeParts(stretch, / +/g, (spaces) => (spaces.length > 2 ? ' ' : '')),
   },
   {
     name: 'letters with signs between',
@@ -113,19 +114,20 @@ export const carriers: readonly Carrier[] = [
   },
   {
     name: 'letters for digits',
-    hint: /\d[ .-]?[oliszb|]|[oliszb|][ .-]?\d/gi,
-    pattern: /(?<![\w|])[\doliszb|](?:[ .-]?[\doliszb|]){7,22}(?![\w|])/gi,
+    hint: /\d[ .\-/()]{0,2}[oliszb|]|[oliszb|][ .\-/()]{0,2}\d/gi,
+    pattern: /(?<![\w|])[+(]{0,2}[\doliszb|](?:[ .\-/()]{0,2}[\doliszb|]){7,22}(?![\w|])/gi,
     decode: (stretch) =>
       /\d/.test(stretch)
         ? decodeParts(stretch, /[oliszb|]/gi, (letter) => digitOf[letter.toLowerCase()])
         : undefined,
-    types: (type, group) => group === 'national_id' || type === 'card' || type === 'phone',
+    types: (type, group) =>
+      group === 'national_id' || ['card', 'phone', 'ip_address', 'date_of_birth'].includes(type),
   },
   {
     name: 'digits for letters',
     hint: '@',
     pattern:
-      /(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,5}(?:[c][0o]m|[0o]rg|n[e3]t|[e3]du|inf[0o]|i[o0])(?!\w)/gi,
+      /(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,5}(?:c[0o]m|[0o]rg|d[e3]|n[e3]t|[e3]du|inf[0o]|i[o0])(?!\w)/gi,
     decode: (stretch) => decodeParts(stretch, /\d(?=\w*$)/g, (digit) => letterOf[digit] ?? digit),
     types: (type) => type === 'email',
   },

@@ -101,7 +101,7 @@ export function createFilterStream(
     held += piece;
     let settled = sent + held.length;
     try {
-      deadline = now() + policy.time_limit_ms;
+      deadline = now() + policy.time_limit_ms * Math.max(1, piece.length / 100_000);
       for (const scan of running) {
         const found = scan.push(piece, last);
         waiting.push(...found.findings.filter(({ type, score }) => score >= decide(type).minScore));

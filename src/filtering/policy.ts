@@ -47,7 +47,7 @@ export const policySchema = z.strictObject({
   description: z.string().optional(),
   /** How sure a finding has to be, 0 to 1. */
   min_score: score.default(0.5),
-  /** How long the checks of one piece of text may take, in milliseconds; longer, and it is refused. */
+  /** How long the checks of 100,000 units of text may take, or of a shorter piece, in milliseconds; longer, and it is refused. */
   time_limit_ms: z.number().int().min(1).max(60_000).default(5000),
   rules: z.array(ruleSchema).min(1),
   /** Tested whenever the policy is loaded. */

@@ -110,17 +110,21 @@ function carriersAt(depth: number): Finder[] {
 export function createScan(between: () => void = () => {}): Scan {
   const main = scanWith([...detectorFinders, ...carriersAt(0)], { between });
   let backwards: Scan | undefined;
-  let read = 0;
+  let [read, recent] = [0, ''];
   return {
     push(piece, last = false) {
       const found = main.push(piece, last);
       const first = backwards ? 0 : piece.indexOf(RIGHT_TO_LEFT);
-      if (first >= 0)
-        backwards ??= scanWith([carrierFinder(rightToLeft, 0)], {
+      if (!backwards && first >= 0) {
+        const before = recent + piece.slice(0, first);
+        backwards = scanWith([carrierFinder(rightToLeft, 0)], {
           between,
           directions: true,
           from: read + first,
+          before: before.slice(-CONTEXT_LENGTH),
         });
+      }
+      recent = (recent + piece).slice(-CONTEXT_LENGTH);
       read += piece.length;
       if (!backwards) return found;
       const more = backwards.push(piece.slice(first), last);
@@ -159,7 +163,8 @@ function scanWith(finders: readonly Finder[], { between, directions, from, befor
     const { text, forgotten } = view;
     const { pattern, open, find } = finder;
     let at = from - forgotten;
-    const limit = last ? text.length : firstMatch(open, text, at);
+    // What is open reaches to the end, and no match is longer than the longest.
+    const limit = last ? text.length : firstMatch(open, text, Math.max(at, text.length - finder.longest));
     if (at >= limit) return from;
     for (const [start, end] of regions(finder)) {
       if (end <= at) continue;

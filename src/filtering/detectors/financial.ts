@@ -55,10 +55,11 @@ export const financial: readonly Detector[] = [
     type: 'card',
     group: 'financial',
     hint: /\d[^\w]{0,4}\d/g,
-    // Also between letters: a check digit tells it from other numbers.
-    pattern: new RegExp(`(?<!\\d|\\d[.,-])${spaced(12, 19)}(?!\\d|[.,]\\d)`, 'g'),
+    // Also between letters, for a check digit tells it from other numbers; only hexadecimal digits are too many.
+    pattern: new RegExp(`(?<![\\da-f]|\\d[.,-])${spaced(12, 19)}(?![\\da-f]|[.,]\\d)`, 'gi'),
     score: 0.7,
-    check: (match) => validBeginning(match, isCard),
+    // A digit and a point begin a decimal number.
+    check: (match) => !/^\d\.\d{4}/.test(match) && validBeginning(match, isCard),
     context:
       /\b(?:card|visa|mastercard|amex|american express|discover|credit|debit|karte|carte|tarjeta|cvv|pan)\b/i,
     against: /\b(?:order|tracking|isbn|imei|serial|parcel)\b[^.!?\n]{0,24}$/i,

@@ -23,17 +23,24 @@ import { aloneNumber, compact, type Detector, otherNumbers, spaced } from '../de
 interface Form {
   type: string;
   body: string;
-  valid: (text: string) => boolean;
+  check: (text: string) => boolean;
   /** High where chance alone seldom makes one: many check digits, letters, a date. */
   score: number;
   written?: RegExp;
   context: RegExp;
 }
 
-const by =
-  ({ validate }: { validate: (value: string) => { isValid: boolean } }) =>
-  (text: string): boolean =>
-    validate(compact(text).toUpperCase()).isValid;
+/** A check of the library's. It makes an Error for each no: without their stacks, that no one reads, it is ten times as fast. */
+function valid({ validate }: { validate: (value: string) => { isValid: boolean } }, text: string): boolean {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return validate(text.toUpperCase()).isValid;
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+}
+const by = (validator: Parameters<typeof valid>[0]) => (text: string) => valid(validator, compact(text));
 
 /** The number of Britain's health service: weights 10 to 2, the check digit makes the sum a multiple of 11. */
 function isNhsNumber(text: string): boolean {
@@ -52,7 +59,7 @@ const forms: readonly Form[] = [
   {
     type: 'us_ssn',
     body: '\\d{3}[ .-]?\\d{2}[ .-]?\\d{4}',
-    valid: by(ssn),
+    check: by(ssn),
     score: 0.2,
     written: /^\d{3}([ -])\d{2}\1\d{4}$/,
     context: /\b(?:ssn|social security|soc sec)\b/i,
@@ -60,14 +67,14 @@ const forms: readonly Form[] = [
   {
     type: 'uk_nino',
     body: '[a-z][ -]?[a-z][ -]?\\d(?:[ -]?\\d){5}[ -]?[a-d]',
-    valid: by(nino),
+    check: by(nino),
     score: 0.75,
     context: /\b(?:national insurance|nino|ni (?:number|no))\b/i,
   },
   {
     type: 'uk_nhs',
     body: spaced(10),
-    valid: isNhsNumber,
+    check: isNhsNumber,
     score: 0.1,
     written: grouped(3, 3, 4),
     context: /\b(?:nhs|health service|patient)\b/i,
@@ -75,7 +82,7 @@ const forms: readonly Form[] = [
   {
     type: 'de_steuer_id',
     body: spaced(11),
-    valid: by(idnr),
+    check: by(idnr),
     score: 0.3,
     written: /^\d{2} \d{3} \d{3} \d{3}$/,
     context: /\b(?:steuer-?id(?:entifikationsnummer|nr)?|idnr|identifikationsnummer|tin|tax id)\b/i,
@@ -83,7 +90,7 @@ const forms: readonly Form[] = [
   {
     type: 'fr_nir',
     body: '[12](?:[ .-]?\\d){4}[ .-]?(?:\\d[ .-]?\\d|2[ .-]?[ab])(?:[ .-]?\\d){8}',
-    valid: by(nir),
+    check: by(nir),
     score: 0.75,
     context: /\b(?:securite sociale|nir|insee|secu|social security)\b/i,
   },
@@ -99,35 +106,35 @@ const forms: readonly Form[] = [
       '[\\dlmnp-v]{3}',
       '[a-z]',
     ].join('[ -]?'),
-    valid: by(codiceFiscale),
+    check: by(codiceFiscale),
     score: 0.9,
     context: /\b(?:codice fiscale|cf)\b/i,
   },
   {
     type: 'es_dni',
     body: '\\d(?:[ .-]?\\d){7}[ -]?[a-z]',
-    valid: by(dni),
+    check: by(dni),
     score: 0.7,
     context: /\b(?:dni|nif|documento nacional)\b/i,
   },
   {
     type: 'es_nie',
     body: '[xyz](?:[ .-]?\\d){7}[ -]?[a-z]',
-    valid: by(nie),
+    check: by(nie),
     score: 0.75,
     context: /\b(?:nie|extranjero)\b/i,
   },
   {
     type: 'nl_bsn',
     body: spaced(9),
-    valid: by(bsn),
+    check: by(bsn),
     score: 0.2,
     context: /\b(?:bsn|burgerservicenummer|sofinummer)\b/i,
   },
   {
     type: 'be_national_number',
     body: '\\d(?:[ .-]?\\d){10}',
-    valid: by(nn),
+    check: by(nn),
     score: 0.4,
     written: /^\d{2}\.\d{2}\.\d{2}[- ]\d{3}[. ]\d{2}$/,
     context: /\b(?:rijksregister(?:nummer)?|insz|niss|registre national|numero national|national number)\b/i,
@@ -135,7 +142,7 @@ const forms: readonly Form[] = [
   {
     type: 'se_personnummer',
     body: '(?:\\d[ ]?\\d[ ]?)?\\d(?:[ ]?\\d){5} ?[+-]? ?\\d(?:[ ]?\\d){3}',
-    valid: (text) => {
+    check: (text) => {
       const digits = text.replaceAll(' ', '');
       return personnummer.validate(
         /[+-]/.test(digits) ? digits : `${digits.slice(0, -4)}-${digits.slice(-4)}`,
@@ -148,28 +155,28 @@ const forms: readonly Form[] = [
   {
     type: 'fi_hetu',
     body: '\\d(?: ?\\d){5} ?[-+a-fu-y] ?\\d(?: ?\\d){2} ?[\\da-y]',
-    valid: (text) => hetu.validate(text.replaceAll(' ', '').toUpperCase()).isValid,
+    check: (text) => valid(hetu, text.replaceAll(' ', '')),
     score: 0.75,
     context: /\b(?:hetu|henkilotunnus|personbeteckning)\b/i,
   },
   {
     type: 'pl_pesel',
     body: spaced(11),
-    valid: by(pesel),
+    check: by(pesel),
     score: 0.35,
     context: /\bpesel\b/i,
   },
   {
     type: 'pt_nif',
     body: spaced(9),
-    valid: by(nif),
+    check: by(nif),
     score: 0.2,
     context: /\b(?:nif|contribuinte|numero fiscal)\b/i,
   },
   {
     type: 'br_cpf',
     body: '\\d(?:[ .-]?\\d){10}',
-    valid: by(cpf),
+    check: by(cpf),
     score: 0.4,
     written: /^\d{3}\.\d{3}\.\d{3}-\d{2}$/,
     context: /\bcpf\b/i,
@@ -177,7 +184,7 @@ const forms: readonly Form[] = [
   {
     type: 'br_cnpj',
     body: '\\d(?:[ .\\-/]?\\d){13}',
-    valid: by(cnpj),
+    check: by(cnpj),
     score: 0.5,
     written: /^\d{2}\.\d{3}\.\d{3}\/\d{4}-\d{2}$/,
     context: /\bcnpj\b/i,
@@ -185,7 +192,7 @@ const forms: readonly Form[] = [
   {
     type: 'in_aadhaar',
     body: spaced(12),
-    valid: by(aadhaar),
+    check: by(aadhaar),
     score: 0.3,
     written: grouped(4, 4, 4),
     context: /\b(?:aadhaar|aadhar|uidai|uid)\b/i,
@@ -193,14 +200,14 @@ const forms: readonly Form[] = [
   {
     type: 'cn_resident_id',
     body: '\\d(?:[ -]?\\d){16}[ -]?[\\dx]',
-    valid: by(ric),
+    check: by(ric),
     score: 0.85,
     context: /身份证|\b(?:resident id|shenfenzheng|id card)\b/i,
   },
   {
     type: 'ca_sin',
     body: spaced(9),
-    valid: by(sin),
+    check: by(sin),
     score: 0.15,
     written: grouped(3, 3, 3),
     context: /\b(?:sin|social insurance|nas|assurance sociale)\b/i,
@@ -208,18 +215,17 @@ const forms: readonly Form[] = [
   {
     type: 'au_tfn',
     body: spaced(8, 9),
-    valid: by(tfn),
+    check: by(tfn),
     score: 0.2,
     context: /\b(?:tfn|tax file)\b/i,
   },
 ];
 
-export const nationalIds: readonly Detector[] = forms.map(({ type, body, valid, ...rest }) => ({
+export const nationalIds: readonly Detector[] = forms.map(({ type, body, ...rest }) => ({
   ...rest,
   type,
   group: 'national_id',
   hint: /\d\W?\d\W?\d/g,
   pattern: aloneNumber(body, 'i'),
-  check: valid,
   against: otherNumbers,
 }));

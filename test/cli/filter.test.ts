@@ -1,0 +1,92 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { run } from './run-wick.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'wick-filter-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+const policyFile = (policy: unknown): string => {
+  const path = join(folder, 'policy.json');
+  writeFileSync(path, typeof policy === 'string' ? policy : JSON.stringify(policy));
+  return path;
+};
+
+test('a line of JSON for each text, with offsets in what was sent', async () => {
+  const texts = ['😀 card 4111 1111 1111 1111', 'nothing', '', 'jo@mail.org'];
+  const { code, stdout, stderr } = await run(['filter', '--json'], {
+    input: texts.map((text) => `${JSON.stringify({ text })}\n`).join('\n'),
+  });
+  expect([code, stderr]).toEqual([0, '']);
+  const answers = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  expect(answers.map(({ text }) => text)).toEqual([
+    '😀 card *******************',
+    'nothing',
+    '',
+    'jo@mail.org',
+  ]);
+  expect(answers[0].spans).toEqual([{ start: 8, end: 27, type: 'card', score: 1, action: 'mask', via: [] }]);
+  expect(answers.map(({ flagged }) => flagged)).toEqual([true, false, false, false]);
+  expect([answers[0].categories.financial, answers[3].categories, answers[3].scores.contact]).toEqual([
+    true,
+    expect.objectContaining({ contact: true, secret: false }),
+    0.9,
+  ]);
+});
+
+test('nothing in, nothing out; a text of megabytes in one line', async () => {
+  expect(await run(['filter'])).toEqual({ code: 0, stdout: '', stderr: '' });
+  const { code, stdout } = await run(['filter'], {
+    input: JSON.stringify({ text: 'word '.repeat(400_000) }),
+  });
+  expect([code, JSON.parse(stdout).text.length]).toEqual([0, 2_000_000]);
+});
+
+test.each([
+  ['{"text": "a"}\n{"text": ', 'Line 2 is not JSON'],
+  [
+    Buffer.from([...Buffer.from('{"text": "a"}\n\n{"text": "'), 0xff, ...Buffer.from('"}')]),
+    'Line 3 is not UTF-8',
+  ],
+  ['{"text": "a"}\n{"texts": "a"}', 'Line 2 has no text'],
+  ['{"text": "a"}\nnull', 'Line 2 has no text'],
+])('what is wrong with a line is told with its number, after the lines before it', async (input, message) => {
+  const { code, stdout, stderr } = await run(['filter'], { input });
+  expect(code).toBe(1);
+  expect(stderr).toContain(message);
+  expect(JSON.parse(stdout).text).toBe('a');
+});
+
+test('--policy takes a file, and a broken one is refused', async () => {
+  const policy = {
+    version: 1,
+    name: 'mine',
+    rules: [{ entities: ['email'], action: 'refuse' }],
+    examples: [{ text: 'jo@mail.org', direction: 'input', gives: '', refused: 'email' }],
+  };
+  const refused = await run(['filter', '--policy', policyFile(policy), 'to', 'jo@mail.org', 'now']);
+  expect(JSON.parse(refused.stdout)).toMatchObject({
+    text: 'to ',
+    flagged: true,
+    refused: { type: 'email' },
+  });
+  const broken = await run(['filter', '--policy', policyFile({ ...policy, name: '' }), 'a']);
+  expect([broken.code, broken.stdout]).toEqual([1, '']);
+  expect(broken.stderr).toContain('The policy is broken at name');
+  const missing = await run(['filter', '--policy', join(folder, 'none.json'), 'a']);
+  expect([missing.code, missing.stderr.includes('The policy cannot be read')]).toEqual([1, true]);
+});
+
+test('--explain tells a person what was found and why, without colour in a pipe', async () => {
+  const { stdout } = await run([
+    'filter',
+    '--explain',
+    'card 4111 1111 1111 1111 or am9obkBtYWlsLmNvbQ== \u001b[2J',
+  ]);
+  expect(stdout).toContain('5-24  card  1  it is masked: its form and its check, "card" before it');
+  expect(stdout).toContain('email  0.9  it stays: its form and its check, hidden by base64');
+  expect(stdout).not.toContain('\u001b');
+});
