@@ -5,6 +5,7 @@
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
+import { types } from './detectors.ts';
 import { createPlaceholders, type Placeholders } from './placeholders.ts';
 import { type Action, actions, type Direction, decisionsOf, type Policy } from './policy.ts';
 import { createScan, type Finding, type Scan } from './scan.ts';
@@ -162,10 +163,21 @@ export function createFilterStream(
   return { push: (text) => step(text, false), end: () => step('', true) };
 }
 
+/** One order for any findings, in whichever they were made: the first of the surest of a cluster gives it its type. */
+function inOrder(a: Finding, b: Finding): number {
+  return (
+    a.start - b.start ||
+    b.end - a.end ||
+    a.via.length - b.via.length ||
+    types.indexOf(a.type) - types.indexOf(b.type) ||
+    (a.via.join() < b.via.join() ? -1 : 1)
+  );
+}
+
 /** Findings that overlap, together; in the order of the text. */
 function overlapping(findings: readonly Finding[]): { start: number; end: number; members: Finding[] }[] {
   const clusters: { start: number; end: number; members: Finding[] }[] = [];
-  for (const finding of findings.toSorted((a, b) => a.start - b.start || b.end - a.end)) {
+  for (const finding of findings.toSorted(inOrder)) {
     const last = clusters.at(-1);
     if (last && finding.start < last.end) {
       last.members.push(finding);
