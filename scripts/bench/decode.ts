@@ -2,8 +2,8 @@
  * One sequence's tokens beside Transformers.js on the same graph, beside llama.cpp (node-llama-cpp, Q4_0) on a model of
  * the same shape, and beside what the memory's bandwidth allows: each in a process of its own, in turns.
  */
-import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,9 +11,9 @@ import { parseArgs } from 'node:util';
 import type { BenchResult } from '../bench.ts';
 import { readBandwidth } from './decode/bandwidth.ts';
 import type { Task, Times } from './decode/measure.ts';
+import { installedPeers } from './decode/peers.ts';
 import { config, smolShape } from './decode/shape.ts';
 
-const LLAMA = 'node-llama-cpp@3.22.1';
 const names = { wick: 'wick', transformers: 'Transformers.js', llama: 'llama.cpp' } as const;
 type Name = keyof typeof names;
 
@@ -33,7 +33,7 @@ export async function run({ args }: { args: string[] }): Promise<BenchResult> {
   const folder = resolve('.wick/bench');
   mkdirSync(folder, { recursive: true });
   const { onnx, gguf } = smolShape(folder);
-  const peers = installed(join(folder, 'peers'));
+  const peers = installedPeers(join(folder, 'peers'));
   const times = Object.fromEntries(
     Object.keys(names).map((name) => [name, { prefill: [], token: [] }]),
   ) as unknown as Record<Name, Times>;
@@ -97,16 +97,6 @@ function measure(task: Task): Times {
   const last = stdout.trim().split('\n').at(-1);
   if (status !== 0 || !last) throw new Error(`${names[task.engine]} failed: ${stderr.trim() || stdout}`);
   return JSON.parse(last) as Times;
-}
-
-/** The folder of the peers, installed there once, away from the project's own packages. */
-function installed(folder: string): string {
-  if (existsSync(join(folder, 'node_modules/node-llama-cpp'))) return folder;
-  mkdirSync(folder, { recursive: true });
-  if (!existsSync(join(folder, 'package.json')))
-    writeFileSync(join(folder, 'package.json'), '{"private":true}');
-  execFileSync('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', LLAMA], { cwd: folder });
-  return folder;
 }
 
 const median = (list: readonly number[]): number => [...list].sort((a, b) => a - b)[list.length >> 1];
