@@ -140,6 +140,7 @@ test('a megabyte made against the patterns is read to its end', () => {
     '1',
     '-----BEGIN PRIVATE KEY-----',
     'eyJabcdefgh.',
+    'eyJabcdefgh-',
     '%41',
     'a ',
     '\u202e',

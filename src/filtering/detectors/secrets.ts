@@ -34,7 +34,7 @@ const forms: readonly [type: string, hint: string, body: string, check?: (match:
   ['npm_token', 'npm_', 'npm_[A-Za-z\\d]{36}'],
   ['hugging_face_token', 'hf_', 'hf_[A-Za-z\\d]{34,40}'],
   ['sendgrid_key', 'SG.', 'SG\\.[\\w-]{22}\\.[\\w-]{43}'],
-  ['jwt', 'eyJ', 'eyJ[\\w-]{8,2048}\\.eyJ[\\w-]{2,4096}\\.[\\w-]{16,1024}', decodesToHeader],
+  ['jwt', 'eyJ', '(?<!-)eyJ[\\w-]{8,2048}\\.eyJ[\\w-]{2,4096}\\.[\\w-]{16,1024}', decodesToHeader],
 ];
 
 const label = '(?:[A-Z\\d]{2,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----';
