@@ -135,7 +135,8 @@ export async function* writeChoice(
       const rest = tail.stopped ? { text: '', stopped: true } : matcher.end();
       if (tail.stopped || rest.stopped) finish = 'stop';
       const text = tail.text + rest.text;
-      if (text) yield { ...unsent, text };
+      // The last tokens may write nothing; how likely they were is told all the same.
+      if (text || unsent.logprobs?.length) yield { ...unsent, text };
     }
     return {
       finish_reason: finish,

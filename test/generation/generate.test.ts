@@ -77,6 +77,14 @@ describe('generate', () => {
     expect(events.at(-1)).toMatchObject({ type: 'done', usage: { completion_tokens: 36 } });
   });
 
+  it('tells how likely the tokens at the end were that write nothing', async () => {
+    const mark = { max_tokens: 3, top_logprobs: 0, logit_bias: { 1: 100 } };
+    const { events, text, done } = await collect({ text: 'Once' }, mark);
+    const told = events.flatMap((event) => (event.type === 'delta' ? event.logprobs! : []));
+    expect({ text, told: told.length }).toEqual({ text: '', told: 3 });
+    expect(done.usage.completion_tokens).toBe(3);
+  });
+
   it('gives the likeliest of those it has written', async () => {
     const parameters = { max_tokens: 12, temperature: 1.5, seed: 7, top_logprobs: 0 };
     const mean = ({ events }: { events: GenerationEvent[] }, index = 0) => {
