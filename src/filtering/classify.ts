@@ -1,6 +1,7 @@
 /** What a classifier says of a text: for each label how likely it is, and whether that is enough. */
 import type { InferenceSession, TensorConstructor } from 'onnxruntime-common';
 import { z } from 'zod';
+import { createNormalizedText } from './normalize.ts';
 import { type FeatureConfig, featureIds, windowsOf } from './text-features.ts';
 
 const configSchema = z.object({
@@ -45,7 +46,8 @@ export interface Classifier {
   thresholds: Thresholds;
   /**
    * Judges a text of any length; one longer than the model reads at a time is read in windows that overlap, and has
-   * each label as much as the window that has it most.
+   * each label as much as the window that has it most. Where the text is spelt with look-alikes, its normalised copy
+   * is judged, too, and the more of both counts.
    */
   judge(text: string, signal?: AbortSignal): Promise<Judgement>;
 }
@@ -61,7 +63,12 @@ export function createClassifier({ config, thresholds, session, Tensor }: Classi
     labels,
     thresholds: limits,
     async judge(text, signal) {
-      const logits = await logitsOf(text, features, { session, Tensor }, signal);
+      const read = (form: string) => logitsOf(form, features, { session, Tensor }, signal);
+      const copy = createNormalizedText();
+      copy.push(text, true);
+      const logits = await read(text);
+      if (copy.text !== text)
+        for (const [i, logit] of (await read(copy.text)).entries()) logits[i] = Math.max(logits[i], logit);
       const scores = labels.map((label, i) => probability(logits[i], limits[label]));
       const found = labels.map((label, i) => scores[i] >= limits[label].threshold);
       return {

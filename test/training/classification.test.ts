@@ -184,6 +184,12 @@ describe('a classifier', () => {
     expect(fruit.fruit).toBeGreaterThan(0.7);
     expect(tool.tool).toBeGreaterThan(0.7);
     expect(Math.max(none.fruit, none.tool, fruit.tool, tool.fruit)).toBeLessThan(0.3);
+    // Cyrillic letters that look like Latin ones.
+    const [latin, mixed] = [
+      'the cherry was sweet, said Eve',
+      'the \u0441h\u0435rry was sw\u0435\u0435t, said Eve',
+    ];
+    expect((await judge(mixed)).fruit).toBeGreaterThanOrEqual((await judge(latin)).fruit - 1e-6);
     // A long text has each label as much as that window of 12 words, 9 after the one before, that has it most.
     const words =
       `${'we sleep '.repeat(15)}the apple was sweet ${'it rained '.repeat(15)}lend me a saw`.split(' ');
