@@ -177,6 +177,11 @@ function scanWith(finders: readonly Finder[], { between, directions, from, befor
         const match = pattern.exec(region);
         const first = offset + (match?.index ?? limit);
         if (!match || first >= limit) break;
+        // One without its hint would not have been looked at, had another hint not come behind it.
+        if (!holds(match[0], finder.hint)) {
+          at = first + 1;
+          continue;
+        }
         const found = find(match[0], contextOf(first));
         for (const each of found) {
           const [begins, ends] = [forgotten + first + each.start, forgotten + first + each.end];
@@ -212,6 +217,9 @@ function firstMatch(pattern: RegExp, text: string, from: number): number {
   pattern.lastIndex = from;
   return pattern.exec(text)?.index ?? text.length;
 }
+
+const holds = (text: string, hint: string | RegExp): boolean =>
+  typeof hint === 'string' ? text.includes(hint) : text.search(hint) >= 0;
 
 type Regions = (finder: Finder) => Iterable<readonly [start: number, end: number]>;
 

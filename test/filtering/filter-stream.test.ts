@@ -109,6 +109,16 @@ describe('a stream', () => {
     );
   }, 600_000);
 
+  test('gives what the whole gives where the signs that speak for a match come behind others', () => {
+    const text = '763-52-4464604109149\u202e042 886 098 78\u202c0-930S';
+    const whole = filterText(text, replacing, 'output');
+    for (let cut = 1; cut < text.length; cut++) {
+      const stream = createFilterStream(replacing, 'output');
+      const pieces = [stream.push(text.slice(0, cut)), stream.push(text.slice(cut)), stream.end()];
+      expect(pieces.flatMap(({ spans }) => spans)).toEqual(whole.spans);
+    }
+  });
+
   test('holds back no more than may become a match', () => {
     const stream = createFilterStream(replacing, 'output');
     expect(stream.push('Dear reader, this is ').text).toBe('Dear reader, this ');
