@@ -1,7 +1,6 @@
 /** An image model as the service asks it: loaded when it is asked for, requests prepared, a line before it. */
 import { randomInt } from 'node:crypto';
 import type { DrawEvent, DrawRequest } from '../api/draw.ts';
-import { Failure } from '../api/errors.ts';
 import { InvalidInputError } from '../generation/parameters.ts';
 import { decodeGiven, type GivenImages } from './image-decode.ts';
 import { failure } from './image-drawing.ts';
@@ -17,7 +16,7 @@ import type {
 import { createImageQueue } from './image-queue.ts';
 import { sizeToDraw, sizeToSend } from './image-size.ts';
 import type { Host, HostOptions } from './model-host.ts';
-import { createModelThread, type Thread } from './model-thread.ts';
+import { createModelThread, notLoaded, restarting, type Thread } from './model-thread.ts';
 
 export interface ImageHostOptions
   extends Omit<ImageWorkerStart, 'folder'>,
@@ -43,10 +42,6 @@ export interface ImageHost extends Host {
 }
 
 const SEEDS = 2 ** 32;
-
-const restarting = new Failure('model_restarting', 'The model broke off and starts again. Try once more.')
-  .event;
-const notLoaded = new Failure('model_not_loaded', 'The model cannot be loaded now.').event;
 
 /** The image model in `folder`, in a thread of its own. */
 export function createImageHost(folder: string, options: ImageHostOptions): ImageHost {
@@ -104,13 +99,13 @@ export function createImageHost(folder: string, options: ImageHostOptions): Imag
     onLost(lost, again) {
       if (old === lost) old = undefined;
       if (up === lost) up = undefined;
-      if (drawing === lost || !up) queue.setReady(up !== undefined, restarting);
+      if (drawing === lost || !up) queue.setReady(up !== undefined, restarting.event);
       if (again) return;
       // Nobody waits for a model that cannot be loaded.
-      known.reject(new Failure('model_not_loaded', 'The model cannot be loaded now.'));
+      known.reject(notLoaded);
       known = Promise.withResolvers();
       known.promise.catch(() => {});
-      queue.failAll(notLoaded);
+      queue.failAll(notLoaded.event);
     },
   });
 

@@ -55,18 +55,23 @@ export async function loadModelFolder(
   const small = statSync(graph).size <= CHANGED_BYTES;
   const changes = small && (embeddings || steps);
   if (!small && provider === 'cpu') steps?.('its file is larger than a gigabyte, its weights not beside it');
-  let changed = changes && embeddings ? withHiddenStates(readFileSync(graph)) : undefined;
-  const stepped =
-    changes && steps && provider === 'cpu' ? stepFile(changed ?? readFileSync(graph)) : undefined;
+  const onDevice = keepsCacheOnDevice(provider);
+  const file = changes || onDevice ? readFileSync(graph) : undefined;
+  let changed = file && changes && embeddings ? withHiddenStates(file) : undefined;
+  const stepped = file && changes && steps && provider === 'cpu' ? stepFile(changed ?? file) : undefined;
   let cores = threads;
   if (typeof stepped === 'string') steps?.(stepped);
   else if (stepped) {
     changed = stepped.file;
     cores = Math.min(threads || availableParallelism(), stepped.threads);
   }
-  const onDevice = keepsCacheOnDevice(provider) ? cacheOutputs(changed ?? readFileSync(graph)) : [];
   const [session, hashes] = await Promise.all([
-    openSession(ort, graph, { provider, threads: cores }, { changed, onDevice }),
+    openSession(
+      ort,
+      graph,
+      { provider, threads: cores },
+      { changed, onDevice: file && onDevice ? cacheOutputs(changed ?? file) : [] },
+    ),
     Promise.all(graphFiles(graph).map(hashFile)),
   ]);
   const revision = await modelRevision({ ...files, graph: hashes });

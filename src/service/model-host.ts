@@ -2,7 +2,7 @@
 import { Failure } from '../api/errors.ts';
 import type { EngineStats } from '../generation/engine/engine.ts';
 import type { ModelMemory } from './model-memory.ts';
-import { createModelThread, type ModelState, type Thread } from './model-thread.ts';
+import { createModelThread, type ModelState, notLoaded, restarting, type Thread } from './model-thread.ts';
 import {
   EVENTS_TOLD,
   type FromWorker,
@@ -82,10 +82,6 @@ interface Job {
 /** Milliseconds without an event after which the reader is told that it still waits. */
 const SILENCE = 5_000;
 
-const restarting = new Failure('model_restarting', 'The model broke off and starts again. Try once more.')
-  .event;
-const notLoaded = new Failure('model_not_loaded', 'The model cannot be loaded now.').event;
-
 export function createModelHost(folder: string, options: HostOptions): ModelHost {
   const { maxConcurrent, maxQueue, provider, threads, variant, onNote = () => {} } = options;
   const { readerPatience = 30_000, memory, bytes, pinned, cacheBytes, draft } = options;
@@ -136,9 +132,9 @@ export function createModelHost(folder: string, options: HostOptions): ModelHost
     onLost(lost, again) {
       if (up === lost) [up, stats] = [undefined, undefined];
       leaving.delete(lost);
-      for (const job of [...jobs.values()]) if (job.thread === lost) receive(job.id, restarting);
+      for (const job of [...jobs.values()]) if (job.thread === lost) receive(job.id, restarting.event);
       // Nobody waits for a model that cannot be loaded.
-      if (!again) for (const job of queue.splice(0)) receive(job.id, notLoaded);
+      if (!again) for (const job of queue.splice(0)) receive(job.id, notLoaded.event);
     },
   });
   const watch = setInterval(giveUpUnread, readerPatience / 4).unref();

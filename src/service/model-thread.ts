@@ -1,5 +1,6 @@
 /** A model's thread over its life: started when it is asked for, again when it dies, another in its place, ended. */
 import { Worker } from 'node:worker_threads';
+import { Failure } from '../api/errors.ts';
 import { endThread } from './end-thread.ts';
 import type { ModelMemory, Tenant } from './model-memory.ts';
 
@@ -30,6 +31,13 @@ export interface ThreadOptions<To, From extends { type: string }> {
   /** A thread has ended by itself, and what it did is lost. `again`: another follows without being asked for. */
   onLost(thread: Thread<To>, again: boolean): void;
 }
+
+/** What is said to whoever waited for a thread that was lost. */
+export const restarting = new Failure(
+  'model_restarting',
+  'The model broke off and starts again. Try once more.',
+);
+export const notLoaded = new Failure('model_not_loaded', 'The model cannot be loaded now.');
 
 export type ModelState = 'idle' | 'loading' | 'loaded';
 

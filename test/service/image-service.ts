@@ -4,11 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DRAW_LINE_LIMIT, type DrawEvent, drawEvent } from '../../src/api/draw.ts';
 import { readEventsOf } from '../../src/api/events.ts';
-import { signRequest } from '../../src/api/signature.ts';
 import type { LogEntry } from '../../src/service/account.ts';
-import { startService } from '../../src/service/serve.ts';
+import { startTextService } from './text-service.ts';
 
-export const secret = 'a secret for tests alone';
+export { secret } from './text-service.ts';
 
 export interface DrawService {
   url: string;
@@ -30,20 +29,10 @@ export async function startDrawService(
     mkdirSync(join(folder, name));
     writeFileSync(join(folder, name, 'model_index.json'), '{}');
   }
-  const [log, notes]: [LogEntry[], string[]] = [[], []];
-  const service = await startService({
+  const { url, service, log, notes, ask } = await startTextService(folder, {
     models: [folder, ...texts],
     preload: true,
-    host: '127.0.0.1',
-    port: 0,
-    secret,
-    provider: 'cpu',
-    threads: 1,
-    variant: '',
-    maxConcurrent: 2,
     maxQueue,
-    log: (entry) => log.push(entry),
-    note: (note) => notes.push(note),
     imageWorker: new URL('./image-fake-worker.ts', import.meta.url),
   });
   try {
@@ -54,16 +43,11 @@ export async function startDrawService(
   } finally {
     rmSync(folder, { recursive: true });
   }
-  const url = `http://127.0.0.1:${service.port}`;
   return {
     url,
     log,
     notes,
-    async ask(method, path, body, signal) {
-      const text = body === undefined ? '' : typeof body === 'string' ? body : JSON.stringify(body);
-      const headers = await signRequest({ secret, method, path, body: text });
-      return fetch(url + path, { method, headers, body: text || undefined, signal });
-    },
+    ask,
     async load(id) {
       const { models } = (await (await fetch(`${url}/health`)).json()) as {
         models: { id: string; running: number; queued: number }[];

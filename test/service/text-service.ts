@@ -9,14 +9,16 @@ import { type ServeOptions, startService } from '../../src/service/serve.ts';
 import { temporaryFolder } from '../fixtures/tiny.ts';
 
 const families = fileURLToPath(new URL('../fixtures/families', import.meta.url));
-const secret = 'a secret for tests alone';
+export const secret = 'a secret for tests alone';
 
 export interface TextService {
+  url: string;
   service: Awaited<ReturnType<typeof startService>>;
   log: LogEntry[];
   notes: string[];
   fetch(path: string, init?: RequestInit): Promise<Response>;
-  ask(method: 'GET' | 'POST', path: string, body?: object): Promise<Response>;
+  /** A signed request; a text is its body as it is. */
+  ask(method: 'GET' | 'POST', path: string, body?: unknown, signal?: AbortSignal): Promise<Response>;
   generate(model: string, text: string, parameters?: object): Promise<ServiceEvent[]>;
   states(): Promise<Record<string, string>>;
 }
@@ -51,12 +53,13 @@ export async function startTextService(
     ...options,
   });
   const url = `http://127.0.0.1:${service.port}`;
-  const ask: TextService['ask'] = async (method, path, body) => {
-    const text = body === undefined ? '' : JSON.stringify(body);
+  const ask: TextService['ask'] = async (method, path, body, signal) => {
+    const text = body === undefined ? '' : typeof body === 'string' ? body : JSON.stringify(body);
     const headers = await signRequest({ secret, method, path, body: text });
-    return fetch(url + path, { method, headers, body: text || undefined });
+    return fetch(url + path, { method, headers, body: text || undefined, signal });
   };
   return {
+    url,
     service,
     log,
     notes,

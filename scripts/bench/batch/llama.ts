@@ -1,5 +1,5 @@
 /** llama.cpp (node-llama-cpp) writing for several callers at once, in a process of its own: one task in JSON, a line back. */
-import { pathToFileURL } from 'node:url';
+import { loadLlama } from '../decode/peers.ts';
 import { drawing, promptOf, rateOf } from './callers.ts';
 
 export interface LlamaTask {
@@ -16,9 +16,7 @@ export interface LlamaTask {
 const { gguf, peers, threads, callers, prompt, tokens, vocabulary } = JSON.parse(
   process.argv[2],
 ) as LlamaTask;
-const entry = pathToFileURL(`${peers}/node_modules/node-llama-cpp/dist/index.js`).href;
-const { getLlama } = (await import(entry)) as { getLlama: (options: object) => Promise<Llama> };
-const runtime = await getLlama({ gpu: false, build: 'never', maxThreads: threads, logLevel: 'error' });
+const runtime = await loadLlama(peers, threads);
 const model = await runtime.loadModel({ modelPath: gguf });
 const context = await model.createContext({
   ...{ sequences: callers, contextSize: prompt + tokens + 8, batchSize: 512, threads },
@@ -37,16 +35,4 @@ async function write(caller: number, most: number): Promise<number[]> {
   for await (const _ of sequences[caller].evaluate(promptOf(prompt, caller, vocabulary), options))
     if (times.push(performance.now()) === most) return times;
   throw new Error(`node-llama-cpp ended after ${times.length} tokens.`);
-}
-
-/** As much of node-llama-cpp as is used. */
-interface Llama {
-  loadModel(options: object): Promise<{
-    createContext(options: object): Promise<{
-      getSequence(): {
-        clearHistory(): Promise<void>;
-        evaluate(tokens: number[], options: object): AsyncIterable<number>;
-      };
-    }>;
-  }>;
 }

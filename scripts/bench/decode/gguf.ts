@@ -1,6 +1,7 @@
 /** A GGUF file of random Q4_0 weights in Llama's shape: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md */
 import type { GptConfig } from '../../../src/architecture/gpt-config.ts';
 import { createRandom } from '../../../src/data/random.ts';
+import { byteAlphabet } from '../../../src/data/tokenizer/train-bpe.ts';
 
 /** Types of metadata. */
 const [UINT32, INT32, FLOAT32, STRING, ARRAY] = [4, 5, 6, 8, 9];
@@ -30,8 +31,7 @@ export function ggufFile(config: GptConfig): Uint8Array {
       [`blk.${i}.ffn_down.weight`, [inner, width]],
     ]).flat(),
   ];
-  const bytes = Array.from({ length: 256 }, (_, byte) => byteSign(byte));
-  const tokens = Array.from({ length: vocab }, (_, i) => bytes[i] ?? `<unused${i}>`);
+  const tokens = Array.from({ length: vocab }, (_, i) => byteAlphabet[i] ?? `<unused${i}>`);
   const metadata: [key: string, type: number, value: number | string | string[] | number[], of?: number][] = [
     ['general.architecture', STRING, 'llama'],
     ['general.alignment', UINT32, ALIGNMENT],
@@ -48,8 +48,8 @@ export function ggufFile(config: GptConfig): Uint8Array {
     ['tokenizer.ggml.model', STRING, 'gpt2'],
     ['tokenizer.ggml.pre', STRING, 'smollm'],
     ['tokenizer.ggml.tokens', ARRAY, tokens, STRING],
-    ['tokenizer.ggml.token_type', ARRAY, tokens.map((_, i) => (i < bytes.length ? 1 : 5)), INT32],
-    ['tokenizer.ggml.merges', ARRAY, [`${bytes[97]} ${bytes[98]}`], STRING],
+    ['tokenizer.ggml.token_type', ARRAY, tokens.map((_, i) => (i < byteAlphabet.length ? 1 : 5)), INT32],
+    ['tokenizer.ggml.merges', ARRAY, [`${byteAlphabet[97]} ${byteAlphabet[98]}`], STRING],
     ['tokenizer.ggml.bos_token_id', UINT32, vocab - 1],
     ['tokenizer.ggml.eos_token_id', UINT32, vocab - 1],
   ];
@@ -137,13 +137,4 @@ function writer() {
     },
   };
   return self;
-}
-
-/** GPT-2's sign for a byte. */
-function byteSign(byte: number): string {
-  const printable = (each: number) =>
-    (each >= 33 && each <= 126) || (each >= 161 && each <= 172) || each >= 174;
-  if (printable(byte)) return String.fromCodePoint(byte);
-  const before = Array.from({ length: byte }, (_, each) => each).filter((each) => !printable(each));
-  return String.fromCodePoint(256 + before.length);
 }

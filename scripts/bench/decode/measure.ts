@@ -1,7 +1,7 @@
 /** One engine's times at one task, in a process of its own: `measure.ts ENGINE MODEL TASK`, answered in JSON. */
-import { pathToFileURL } from 'node:url';
 import { createBatchDecoder } from '../../../src/generation/engine/batch-decoder.ts';
 import { loadModelFolder } from '../../../src/service/model-folder.ts';
+import { loadLlama } from './peers.ts';
 
 export interface Task {
   engine: 'wick' | 'transformers' | 'llama';
@@ -92,9 +92,7 @@ async function transformers(): Promise<Engine> {
 }
 
 async function llama(): Promise<Engine> {
-  const entry = pathToFileURL(`${task.peers}/node_modules/node-llama-cpp/dist/index.js`).href;
-  const { getLlama } = (await import(entry)) as { getLlama: (options: object) => Promise<Llama> };
-  const runtime = await getLlama({ gpu: false, build: 'never', maxThreads: task.threads, logLevel: 'error' });
+  const runtime = await loadLlama(task.peers, task.threads);
   const model = await runtime.loadModel({ modelPath: task.model });
   const context = await model.createContext({
     ...{ contextSize: 2 * task.prompt, batchSize: task.prompt, threads: task.threads },
@@ -112,16 +110,4 @@ async function llama(): Promise<Engine> {
     }
     if (count <= task.tokens) throw new Error(`node-llama-cpp ended after ${count} tokens.`);
   };
-}
-
-/** As much of node-llama-cpp as is used. */
-interface Llama {
-  loadModel(options: object): Promise<{
-    createContext(options: object): Promise<{
-      getSequence(): {
-        clearHistory(): Promise<void>;
-        evaluate(tokens: number[], options: object): AsyncIterable<number>;
-      };
-    }>;
-  }>;
 }

@@ -10,22 +10,14 @@ import { cacheOutputs } from '../../../src/graph/rewrites/cache-outputs.ts';
 import { keepsCacheOnDevice } from '../../../src/service/model-folder.ts';
 import { loadRuntime, openSession, type Provider } from '../../../src/service/runtime.ts';
 import { initialParameters } from '../../../src/training/initialization.ts';
+import { config as smollm2 } from '../decode/shape.ts';
 import { fastest } from './limits.ts';
 
 const shapes = {
   /** That of SmolLM2-135M. */
-  smollm2: {
-    vocab_size: 49_152,
-    hidden_size: 576,
-    intermediate_size: 1536,
-    num_hidden_layers: 30,
-    num_attention_heads: 9,
-    num_key_value_heads: 3,
-    head_dim: 64,
-    max_position_embeddings: 2048,
-  },
+  smollm2,
   /** For software adapters. */
-  small: {
+  small: parseGptConfig({
     vocab_size: 4096,
     hidden_size: 192,
     intermediate_size: 512,
@@ -34,8 +26,8 @@ const shapes = {
     num_key_value_heads: 3,
     head_dim: 64,
     max_position_embeddings: 2048,
-  },
-} as const;
+  }),
+};
 export const shapeNames = Object.keys(shapes) as (keyof typeof shapes)[];
 
 export interface DecoderBench {
@@ -54,7 +46,7 @@ export async function decoderBench(
   provider: Provider,
   folder: string,
 ): Promise<DecoderBench> {
-  const config = parseGptConfig(shapes[shape]);
+  const config = shapes[shape];
   const drawn = initialParameters(gptParameters(config), 1);
   const graph = toOnnx(gptInference(config, new Map([...drawn].map(([name, { data }]) => [name, data]))));
   mkdirSync(folder, { recursive: true });
