@@ -1,6 +1,6 @@
 /** Step one of a model: raw files in, clean and shuffled tokens out. */
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type CleanOptions, clean } from './clean.ts';
 import { createDeduplicator, type Duplicates } from './deduplicate.ts';
 import type { CleanDocument } from './document.ts';
@@ -13,6 +13,7 @@ import { reportPage } from './report-page.ts';
 import { writeManifest, writeShards } from './shards.ts';
 import { listSources, type SourceFile } from './sources.ts';
 import { holdOut } from './split.ts';
+import { readTokenizer } from './tokenizer/read-tokenizer.ts';
 import { specialTokens, tokenizerConfigJson, tokenizerJson } from './tokenizer/tokenizer-json.ts';
 import { trainBpe } from './tokenizer/train-bpe.ts';
 
@@ -61,7 +62,7 @@ interface Waiting {
 export async function prepare(options: PrepareOptions): Promise<Report> {
   checkOptions(options);
   const tokenizer =
-    options.tokenizer === undefined ? undefined : readTokenizer(options.tokenizer, options.contextLength);
+    options.tokenizer === undefined ? undefined : openTokenizer(options.tokenizer, options.contextLength);
   const tally = createTally(options);
   const files = listSources(options.sources, tally.problem, options.out);
   const sources = files.map(({ path }) => path);
@@ -261,33 +262,9 @@ async function* readDocuments(
   }
 }
 
-/** @throws Error if there is no tokenizer, or it lacks the tokens that mark a document's parts */
-function readTokenizer(place: string, contextLength: number): TokenizerFiles {
-  const path = existsSync(place) && statSync(place).isDirectory() ? join(place, 'tokenizer.json') : place;
-  const config = join(dirname(path), 'tokenizer_config.json');
-  const tokenizer = readJson(path) as { added_tokens?: { content: string }[]; model?: { vocab?: object } };
-  const missing = specialTokens.filter(
-    (token) => !tokenizer.added_tokens?.some(({ content }) => content === token),
-  );
-  if (!tokenizer.model?.vocab || missing.length > 0) {
-    throw new Error(`${path} cannot encode this data set: it lacks ${missing.join(', ') || 'a vocabulary'}.`);
-  }
-  const tokenizerConfig =
-    basename(path) === 'tokenizer.json' && existsSync(config)
-      ? readJson(config)
-      : tokenizerConfigJson({ modelMaxLength: contextLength });
-  return { tokenizer, tokenizerConfig };
-}
-
-function readJson(path: string): object {
-  if (!existsSync(path)) throw new Error(`There is no tokenizer at ${path}.`);
-  try {
-    const value: unknown = JSON.parse(readFileSync(path, 'utf8'));
-    if (value && typeof value === 'object') return value;
-  } catch (error) {
-    throw new Error(`${path} is not JSON: ${(error as Error).message}.`, { cause: error });
-  }
-  throw new Error(`${path} holds no JSON object.`);
+function openTokenizer(place: string, modelMaxLength: number): TokenizerFiles {
+  const { tokenizer, tokenizerConfig } = readTokenizer(place, specialTokens);
+  return { tokenizer, tokenizerConfig: tokenizerConfig ?? tokenizerConfigJson({ modelMaxLength }) };
 }
 
 /** One more than the highest id: ids may have gaps. */

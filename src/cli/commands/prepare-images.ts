@@ -30,6 +30,7 @@ export function prepareImagesCommand(): Command {
       wholeNumber(259, 65_536),
       2048,
     )
+    .option('--tokenizer <file>', 'a tokenizer.json, or its folder, to take instead of learning one')
     .option('--context-length <n>', 'tokens of the longest caption', wholeNumber(4, 512), 32)
     .option('--validation <share>', 'share of images held out, from 0 up to 1', share, 0.02)
     .option('--hold-out <field=value>', 'hold out only rows with this value', fieldValue)

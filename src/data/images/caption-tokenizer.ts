@@ -1,5 +1,6 @@
 /** A tokenizer learnt from captions: lower case, each caption between a start and an end, filled up to one length. */
 import { createEncoder } from '../tokenizer/encoder.ts';
+import { readTokenizer } from '../tokenizer/read-tokenizer.ts';
 import { tokenizerJson } from '../tokenizer/tokenizer-json.ts';
 import { trainBpe } from '../tokenizer/train-bpe.ts';
 
@@ -43,7 +44,20 @@ export async function trainCaptionTokenizer(
       ),
     },
   };
-  const tokenizerConfig = {
+  return { tokenizer, tokenizerConfig: configOf(contextLength) };
+}
+
+/**
+ * The tokenizer of a tokenizer.json or its folder, for captions of `contextLength` tokens.
+ * @throws Error if it is not one of captions
+ */
+export function readCaptionTokenizer(place: string, contextLength: number): TokenizerFiles {
+  const { tokenizer } = readTokenizer(place, specialTokens);
+  return { tokenizer, tokenizerConfig: configOf(contextLength) };
+}
+
+function configOf(contextLength: number): object {
+  return {
     tokenizer_class: 'PreTrainedTokenizerFast',
     model_max_length: contextLength,
     bos_token: '<start>',
@@ -51,7 +65,6 @@ export async function trainCaptionTokenizer(
     pad_token: '<pad>',
     clean_up_tokenization_spaces: false,
   };
-  return { tokenizer, tokenizerConfig };
 }
 
 /** Ids of a caption with its start and end, cut to `length` and filled up with pads. */

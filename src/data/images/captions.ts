@@ -7,11 +7,13 @@ const TELLING = 12;
 /** The part of a name before its qualifiers: `waving hand` of `waving hand: dark skin tone`. */
 export const conceptOf = (title: string): string => title.toLowerCase().split(':')[0].trim();
 
-/** How many different concepts each keyword stands at. */
+/** How many different concepts each keyword stands at, and which keywords are names themselves. */
 export class KeywordCounts {
   readonly #concepts = new Map<string, Set<string>>();
+  readonly #names = new Set<string>();
 
   add(title: string, keywords: readonly string[]): void {
+    this.#names.add(conceptOf(title));
     for (const keyword of keywords) {
       const key = keyword.toLowerCase();
       const known = this.#concepts.get(key);
@@ -20,8 +22,10 @@ export class KeywordCounts {
     }
   }
 
+  /** A keyword at few images tells what they show, unless it names another one: `dog` at a poodle does not. */
   tells(keyword: string): boolean {
-    return (this.#concepts.get(keyword.toLowerCase())?.size ?? 0) <= TELLING;
+    const key = keyword.toLowerCase();
+    return !this.#names.has(key) && (this.#concepts.get(key)?.size ?? 0) <= TELLING;
   }
 }
 
@@ -32,7 +36,8 @@ const colourWord = new RegExp(`\\b(light |dark )?(${colourNames.join('|')}|grey)
 export const withoutColours = (text: string): string => text.replace(colourWord, '').trim();
 
 /**
- * Captions of an image, lower case, each once.
+ * Captions of an image, lower case, each as often as it is to be chosen among them: those with the name together at
+ * least as often as those with keywords, for the name is what is asked for.
  * @param colour the colour that most of the image has, where it has one
  * @param recoloured whether the image was given that colour: then it stands in every caption, in place of any other
  */
@@ -49,26 +54,40 @@ export function captionsOf(
     .filter(Boolean);
   const words = keywords.map((keyword) => keyword.toLowerCase()).filter((keyword) => keyword !== base);
   const telling = words.filter((keyword) => counts.tells(keyword) && !keyword.includes(':'));
-  const nouns = [base, base, ...telling].map((noun) => (recoloured ? withoutColours(noun) : noun));
-  const out = new Set<string>();
-  for (const noun of nouns.filter(Boolean)) {
-    if (qualifiers.length > 0) {
-      const all = qualifiers.join(', ');
-      for (const form of [`${noun}: ${all}`, `${noun}, ${all}`, `${noun} with ${all}`, `${all} ${noun}`])
-        out.add(form);
-      const spoken = qualifiers.map((part) => part.replace(/ skin tone$/, ' skin')).join(' and ');
-      for (const form of [`${noun} with ${spoken}`, `${article(noun)} with ${spoken}`]) out.add(form);
-      continue;
-    }
-    const coloured = colour && (recoloured || !colourWord.test(noun)) ? `${colour} ${noun}` : undefined;
-    colourWord.lastIndex = 0;
-    if (coloured) for (const form of [coloured, article(coloured)]) out.add(form);
-    if (recoloured) continue;
-    for (const form of [noun, article(noun)]) out.add(form);
-  }
+  const noun = (text: string) => (recoloured ? withoutColours(text) : text);
+  const ofName = formsOf(noun(base), qualifiers, { colour, recoloured });
+  const ofKeywords = [...new Set(telling.map(noun))]
+    .filter((keyword) => keyword !== noun(base))
+    .flatMap((keyword) => formsOf(keyword, qualifiers, { colour, recoloured }));
   if (qualifiers.length === 0 && !recoloured && words.length > 0) {
-    out.add([base, ...words.slice(0, 2)].join(', '));
-    out.add([base, ...words.slice(2, 4)].join(', '));
+    for (const some of [words.slice(0, 2), words.slice(2, 4)])
+      if (some.length > 0) ofKeywords.push([base, ...some].join(', '));
   }
-  return [...out];
+  const times = ofName.length > 0 ? Math.max(1, Math.ceil(ofKeywords.length / ofName.length)) : 0;
+  return [...Array.from({ length: times }, () => ofName).flat(), ...ofKeywords];
+}
+
+/** The ways to ask for a noun with its qualifiers, or in its colour; none for no noun. */
+function formsOf(
+  noun: string,
+  qualifiers: readonly string[],
+  { colour, recoloured }: { colour?: string; recoloured: boolean },
+): string[] {
+  if (!noun) return [];
+  if (qualifiers.length > 0) {
+    const all = qualifiers.join(', ');
+    const spoken = qualifiers.map((part) => part.replace(/ skin tone$/, ' skin')).join(' and ');
+    return [
+      ...new Set([
+        `${noun}: ${all}`,
+        `${noun}, ${all}`,
+        `${noun} with ${all}`,
+        `${all} ${noun}`,
+        `${noun} with ${spoken}`,
+        `${article(noun)} with ${spoken}`,
+      ]),
+    ];
+  }
+  const coloured = colour && (recoloured || withoutColours(noun) === noun) ? `${colour} ${noun}` : undefined;
+  return [...(coloured ? [coloured, article(coloured)] : []), ...(recoloured ? [] : [noun, article(noun)])];
 }

@@ -9,6 +9,8 @@ export interface PrepareImagesOptions {
   /** An image whose shorter side has fewer pixels is dropped. */
   minSide: number;
   vocabSize: number;
+  /** A tokenizer.json or its folder, to take instead of learning one: that of a model that is to learn more. */
+  tokenizer?: string;
   contextLength: number;
   /** Share of images held out. */
   validation: number;

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { openOutput } from '../output-folder.ts';
 import { createRandom, mix } from '../random.ts';
-import { trainCaptionTokenizer } from './caption-tokenizer.ts';
+import { readCaptionTokenizer, trainCaptionTokenizer } from './caption-tokenizer.ts';
 import { captionsOf, conceptOf, KeywordCounts, withoutColours } from './captions.ts';
 import { dominantColour, hues, recolour } from './colour.ts';
 import { fingerprint, SeenImages } from './duplicates.ts';
@@ -98,16 +98,16 @@ export async function prepareImages(options: PrepareImagesOptions): Promise<Imag
     }
     if (records.train.length === 0) throw new Error(report.nothingLeft());
     balance(records.train);
-    const tokenizer = await trainCaptionTokenizer(
-      records.train.flatMap(({ captions }) => captions),
-      options.vocabSize,
-      options.contextLength,
-    );
+    const { tokenizer, vocabSize, contextLength } = options;
+    const captions = records.train.flatMap(({ captions }) => captions);
+    const files = tokenizer
+      ? readCaptionTokenizer(tokenizer, contextLength)
+      : await trainCaptionTokenizer(captions, vocabSize, contextLength);
     const manifest: ImageManifest = {
       format: 'wick-images/1',
       size,
-      vocab_size: vocabularySize(tokenizer.tokenizer),
-      context_length: options.contextLength,
+      vocab_size: vocabularySize(files.tokenizer),
+      context_length: contextLength,
       splits: { train: writers.train.end(), validation: writers.validation.end() },
     };
     const write = (name: string, text: string) => writeFileSync(join(folder.work, name), text);
@@ -117,8 +117,8 @@ export async function prepareImages(options: PrepareImagesOptions): Promise<Imag
         records[split].map(({ concept, ...record }) => `${JSON.stringify(record)}\n`).join(''),
       );
     }
-    write('tokenizer.json', JSON.stringify(tokenizer.tokenizer));
-    write('tokenizer_config.json', JSON.stringify(tokenizer.tokenizerConfig, null, 2));
+    write('tokenizer.json', JSON.stringify(files.tokenizer));
+    write('tokenizer_config.json', JSON.stringify(files.tokenizerConfig, null, 2));
     const result = await report.finish(manifest, folder.work);
     write('images.json', `${JSON.stringify(manifest, null, 2)}\n`);
     signal?.throwIfAborted();

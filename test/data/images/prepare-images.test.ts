@@ -188,6 +188,33 @@ describe('captions', () => {
     expect(captions.every((caption) => caption.includes('dark skin'))).toBe(true);
   });
 
+  it('ask by the name at least as often as by keywords, and leave a keyword to the image that it names', () => {
+    const counts = new KeywordCounts();
+    counts.add('poodle', ['dog', 'curly', 'poodle']);
+    counts.add('dog', ['pet']);
+    const captions = captionsOf('poodle', ['dog', 'curly', 'poodle'], counts, { colour: 'white' });
+    expect(captions).not.toContain('a dog');
+    expect(captions).toEqual(expect.arrayContaining(['a white poodle', 'curly', 'poodle, dog, curly']));
+    const named = captions.filter((caption) => /^(an? )?(white )?poodle$/.test(caption));
+    expect(named.length).toBeGreaterThanOrEqual(captions.length / 2);
+    expect(captionsOf('red heart', ['love'], counts, { colour: 'blue', recoloured: true })).toContain(
+      'a blue heart',
+    );
+  });
+
+  it('go on with the vocabulary of a model that is to learn more', async () => {
+    const first = options([shapes]);
+    await prepareImages(first);
+    const again = options([shapes], { tokenizer: first.out, contextLength: 8 });
+    await prepareImages(again);
+    const { tokenizer, tokenizerConfig } = openImageDataset(again.out);
+    expect(tokenizer).toEqual(openImageDataset(first.out).tokenizer);
+    expect(tokenizerConfig).toMatchObject({ model_max_length: 8 });
+    await expect(prepareImages(options([shapes], { tokenizer: '/nowhere' }))).rejects.toThrow(
+      'There is no tokenizer',
+    );
+  });
+
   it('are encoded in training as the exported tokenizer encodes prompts', async () => {
     const some = options([shapes]);
     await prepareImages(some);
