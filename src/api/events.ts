@@ -130,15 +130,14 @@ export async function* readEventsOf<T extends { type: string }>(
   body: ReadableStream<Uint8Array>,
   lineLimit: number,
 ): AsyncGenerator<T> {
-  const reader = body
-    .pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>)
-    .getReader();
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
   let rest = '';
   let ended = false;
   try {
     while (!ended) {
-      const { done, value = '' } = await reader.read();
-      rest += value;
+      const { done, value } = await reader.read();
+      rest += decoder.decode(value, { stream: !done });
       const lines = rest.split('\n');
       rest = lines.pop()!;
       if (rest.length > lineLimit) throw new Error('The stream of events has a line without an end.');

@@ -18,16 +18,19 @@ interface Signed {
 async function sign({ secret, method, path, body = '' }: Signed, timestamp: string): Promise<string> {
   const bytes = typeof body === 'string' ? encoder.encode(body) : body;
   const digest = hex(await crypto.subtle.digest('SHA-256', bytes as BufferSource));
-  const key = await crypto.subtle.importKey(
-    'raw',
-    encoder.encode(secret),
-    { name: 'HMAC', hash: 'SHA-256' },
-    false,
-    ['sign'],
-  );
-  return hex(
-    await crypto.subtle.sign('HMAC', key, encoder.encode(`${timestamp}\n${method}\n${path}\n${digest}`)),
-  );
+  const signed = encoder.encode(`${timestamp}\n${method}\n${path}\n${digest}`);
+  return hex(await crypto.subtle.sign('HMAC', await keyOf(secret), signed));
+}
+
+let imported: { secret: string; key: CryptoKey } | undefined;
+/** The key of a secret. The last one is kept, since there is one as a rule. */
+async function keyOf(secret: string): Promise<CryptoKey> {
+  if (imported?.secret !== secret) {
+    const algorithm = { name: 'HMAC', hash: 'SHA-256' };
+    const key = await crypto.subtle.importKey('raw', encoder.encode(secret), algorithm, false, ['sign']);
+    imported = { secret, key };
+  }
+  return imported.key;
 }
 
 /** The headers that sign a request. */

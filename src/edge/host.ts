@@ -103,10 +103,14 @@ export interface WorkerOptions {
   log: (line: string) => void;
   /** Opens workerd's inspector on a free port. */
   inspect?: boolean;
+  /** Also listens where requests come to the Worker straight, without Miniflare's own Worker before it. */
+  direct?: boolean;
 }
 
 export interface RunningWorker {
   url: URL;
+  /** Where the Worker of `direct` listens. */
+  directUrl: () => Promise<URL>;
   /** Where the inspector of `inspect` listens. */
   inspectorUrl: () => Promise<URL>;
   /** The durable objects of a binding, as the Worker itself sees them. */
@@ -126,6 +130,7 @@ export async function runWorker(options: WorkerOptions): Promise<RunningWorker> 
       bindings: options.variables,
       host: options.host ?? '127.0.0.1',
       port: options.port,
+      unsafeDirectSockets: options.direct ? [{ host: '127.0.0.1', port: 0 }] : undefined,
       inspectorPort: options.inspect ? 0 : undefined,
       cf: false,
       stripCfConnectingIp: false,
@@ -142,6 +147,7 @@ export async function runWorker(options: WorkerOptions): Promise<RunningWorker> 
   });
   return {
     url: await miniflare.ready,
+    directUrl: () => miniflare.unsafeGetDirectURL(),
     inspectorUrl: () => miniflare.getInspectorURL(),
     objects: (binding) => miniflare.getDurableObjectNamespace(binding),
     stop: () => miniflare.dispose(),
