@@ -1,5 +1,5 @@
 /** Where a decoder's graph attends. */
-import type { OnnxGraph, OnnxModel, OnnxNode, OnnxTensor } from '../onnx.ts';
+import { type OnnxGraph, type OnnxModel, type OnnxNode, type OnnxTensor, tensorData } from '../onnx.ts';
 import { attributeOf, intAttribute, storedTensor } from './model-edits.ts';
 
 /** One layer's attention, and what stands for it when it is taken out. */
@@ -13,17 +13,25 @@ export interface AttentionSite {
   dim: number;
   /** What the products of queries and keys are multiplied with. */
   scale: number;
-  /** Nodes that make `q` `[batch, heads, seq, dim]`, `k` and `v` `[batch, kv_heads, seq, dim]` of what there is. */
-  before: OnnxNode[];
-  q: string;
-  k: string;
-  v: string;
-  /** Nodes that make of `mixed` `[batch, heads, seq, dim]` what the rest of the graph reads. */
-  after: OnnxNode[];
-  mixed: string;
+  /**
+   * How `q` `[batch, heads, seq, dim]`, `k` and `v` `[batch, kv_heads, seq, dim]` are made of what there is, if they are
+   * not there already.
+   * @param part a name for a part of the site
+   * @param oneToken whether every sequence has one, which then is its heads in their order
+   */
+  before(part: (name: string) => string, oneToken: boolean): Heads;
+  /** What the rest of the graph reads, `[batch, seq, heads * dim]`. */
+  output: string;
   /** The nodes that fall away. */
   replaced: OnnxNode[];
   constants: OnnxTensor[];
+}
+
+export interface Heads {
+  nodes: OnnxNode[];
+  q: string;
+  k: string;
+  v: string;
 }
 
 /** A graph, and who makes and who reads each of its values. */
@@ -79,11 +87,12 @@ export function attentionSites(model: OnnxModel): AttentionSite[] | string {
 
 /** onnxruntime's own operator. */
 function contribSite(
-  { graph, readers }: Wiring,
+  wiring: Wiring,
   past: AttentionSite['past'],
   kvHeads: number,
   dim: number,
 ): AttentionSite | undefined {
+  const { graph, readers } = wiring;
   // What else reads how long the past is may fall away with the mask; if it does not, that is found out at the end.
   const [attention, ...others] = (readers.get(past.key) ?? []).filter(({ opType }) => opType !== 'Shape');
   if (attention?.opType !== 'GroupQueryAttention' || others.length > 0 || attention.input[3] !== past.key)
@@ -94,64 +103,71 @@ function contribSite(
   if (!known || attention.input.slice(10).some((name) => name)) return undefined;
   if (attention.output[3] || attributeOf(attention, 'kv_num_heads', 0) !== kvHeads) return undefined;
   const heads = attributeOf(attention, 'num_heads', 0);
-  const own = (part: string) => `${past.key}:${part}`;
-  const [q, k, v] = ['q', 'k', 'v'].map(own);
-  const before: OnnxNode[] = [];
-  const constants: OnnxTensor[] = [];
-  const apart = (from: string, count: number, to: string) => {
-    constants.push(int64s(`${to}:heads`, [0, 0, count, dim]));
-    before.push(
-      node('Reshape', [from, `${to}:heads`], [`${to}:rows`]),
-      node('Transpose', [`${to}:rows`], [to], [ints('perm', [0, 2, 1, 3])]),
-    );
-  };
   const turns = attributeOf(attention, 'do_rotary', 0) === 1;
-  const turn = (from: string, to: string) =>
-    before.push(
-      node(
-        'RotaryEmbedding',
-        [from, attention.input[9] || 'position_ids', attention.input[7], attention.input[8]],
-        [to],
-        [intAttribute('interleaved', attributeOf(attention, 'rotary_interleaved', 0))],
-        'com.microsoft',
-      ),
-    );
   const [query, key, value] = attention.input;
-  if (key) {
-    for (const [from, count, to] of [
-      [query, heads, turns ? own('q0') : q],
-      [key, kvHeads, turns ? own('k0') : k],
-      [value, kvHeads, v],
-    ] as const)
-      apart(from, count, to);
-    if (turns)
-      for (const [from, to] of [
-        ['q0', q],
-        ['k0', k],
-      ])
-        turn(own(from), to);
-  } else {
-    // Queries and keys are turned as one.
-    constants.push(int64s(own('qk:v'), [heads + kvHeads, kvHeads]), int64s(own('q:k'), [heads, kvHeads]));
-    const axis = intAttribute('axis', 1);
-    apart(query, heads + 2 * kvHeads, own('qkv'));
-    before.push(node('Split', [own('qkv'), own('qk:v')], [own('qk0'), v], [axis]));
-    if (turns) turn(own('qk0'), own('qk'));
-    before.push(node('Split', [turns ? own('qk') : own('qk0'), own('q:k')], [q, k], [axis]));
-  }
+  const counts = key ? { q: heads, k: kvHeads, v: kvHeads } : { qkv: heads + 2 * kvHeads };
+  const shape = (name: string) => `${past.key}:${name} heads`;
+  const constants = Object.entries(counts).flatMap(([name, count]) => [
+    int64s(shape(name), [0, 0, count, dim]),
+    int64s(`${shape(name)}, one token`, [0, count, -1, dim]),
+  ]);
+  const parts = { 'qk:v': [heads + kvHeads, kvHeads], 'q:k': [heads, kvHeads] };
+  if (!key) constants.push(...Object.entries(parts).map(([name, sizes]) => int64s(shape(name), sizes)));
   if (turns && !graph.input.some(({ name }) => name === 'position_ids') && !attention.input[9])
     graph.input.push(positionIds());
-  constants.push(int64s(own('flat'), [0, 0, heads * dim]));
+
+  function before(part: (name: string) => string, oneToken: boolean): Heads {
+    const nodes: OnnxNode[] = [];
+    const apart = (from: string, name: string): string => {
+      const there = headsBehind(wiring, from);
+      if (there) return there;
+      const to = part(`${name} apart`);
+      if (oneToken) nodes.push(node('Reshape', [from, `${shape(name)}, one token`], [to]));
+      else
+        nodes.push(
+          node('Reshape', [from, shape(name)], [`${to}, rows`]),
+          node('Transpose', [`${to}, rows`], [to], [ints('perm', [0, 2, 1, 3])]),
+        );
+      return to;
+    };
+    const turned = (from: string, name: string): string => {
+      if (!turns) return from;
+      const inputs = [from, attention.input[9] || 'position_ids', attention.input[7], attention.input[8]];
+      const interleaved = intAttribute('interleaved', attributeOf(attention, 'rotary_interleaved', 0));
+      nodes.push(node('RotaryEmbedding', inputs, [part(name)], [interleaved], 'com.microsoft'));
+      return part(name);
+    };
+    if (key)
+      return {
+        q: turned(apart(query, 'q'), 'q'),
+        k: turned(apart(key, 'k'), 'k'),
+        v: apart(value, 'v'),
+        nodes,
+      };
+    // Queries and keys are turned as one.
+    const axis = intAttribute('axis', 1);
+    const [q, k, v, qk] = [part('q'), part('k'), part('v'), part('qk apart')];
+    nodes.push(node('Split', [apart(query, 'qkv'), shape('qk:v')], [qk, v], [axis]));
+    nodes.push(node('Split', [turned(qk, 'qk'), shape('q:k')], [q, k], [axis]));
+    return { nodes, q, k, v };
+  }
   return {
-    ...{ past, heads, kvHeads, dim, q, k, v, before, constants },
+    ...{ past, heads, kvHeads, dim, before, constants },
     scale: attributeOf(attention, 'scale', 0) || 1 / Math.sqrt(dim),
-    mixed: own('mixed'),
-    after: [
-      node('Transpose', [own('mixed')], [own('turned')], [ints('perm', [0, 2, 1, 3])]),
-      node('Reshape', [own('turned'), own('flat')], [attention.output[0]]),
-    ],
+    output: attention.output[0],
     replaced: [attention],
   };
+}
+
+/** `[batch, heads, seq, dim]` of which a value `[batch, seq, heads * dim]` was made, where it was. */
+function headsBehind({ makers, stored }: Wiring, value: string): string | undefined {
+  const joined = makers.get(value);
+  const turned = joined?.opType === 'Reshape' ? makers.get(joined.input[0]) : undefined;
+  const perm = turned?.opType === 'Transpose' && turned.attribute.find(({ name }) => name === 'perm')?.ints;
+  if (!perm || String(perm) !== '0,2,1,3') return undefined;
+  const shape = stored.get(joined!.input[1]);
+  const dims = shape && Array.from(tensorData(shape) as BigInt64Array, Number);
+  return dims?.length === 3 && dims[0] === 0 && dims[1] === 0 ? turned!.input[0] : undefined;
 }
 
 const positionIds = () => ({

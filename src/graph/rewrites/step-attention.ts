@@ -29,9 +29,12 @@ const FLOAT32 = 1;
 /** The bias for each query of a group, which stand one group member after the other. */
 export const groupBias = 'attention_bias:group';
 
-/** The nodes of one site, and what they need stored. */
+/** The output with the new keys or values, `[batch, kv_heads, seq, head_dim]`, of an input of the cache. */
+export const newRows = (input: string): string => input.replace(/^past_key_values/, 'new_key_values');
+
+/** The nodes of one site, which also make the new keys and values, and what they need stored. */
 export function stepAttention(site: AttentionSite): { nodes: OnnxNode[]; constants: OnnxTensor[] } {
-  const { past, heads, kvHeads, dim, q, k, v, mixed, before, after, scale } = site;
+  const { past, heads, kvHeads, dim, scale } = site;
   const group = heads / kvHeads;
   const own = (part: string) => `${past.key}:${part}`;
   const shape = (part: string, dims: number[]) => int64s(own(part), dims);
@@ -39,86 +42,92 @@ export function stepAttention(site: AttentionSite): { nodes: OnnxNode[]; constan
     ...site.constants,
     shape('grouped', [0, kvHeads, -1, dim]),
     shape('heads', [0, heads, -1, dim]),
+    shape('joined', [0, 0, heads * dim]),
+    shape('joined, one token', [0, 1, heads * dim]),
     shape('by group', [0, kvHeads, group, -1, dim]),
     shape('scores', [0, kvHeads, -1, 1]),
     shape('own shares', [0, kvHeads, group, -1, 1]),
     shape('group axis', [2]),
     shape('key axis', [3]),
   ];
-  // Halved and doubled again: onnxruntime has another kernel, with other roundings, for one row and a factor of 1.
-  const product = (a: string, b: string, to: string, alpha: number, transB: number) => [
+  const product = (a: string, b: string, to: string, alpha: number, transB: number) =>
     node(
       'FusedMatMul',
       [a, b],
-      [alpha === 1 ? `${to}:half` : to],
-      [float('alpha', alpha === 1 ? 0.5 : alpha), intAttribute('transB', transB)],
+      [to],
+      [float('alpha', alpha), intAttribute('transB', transB)],
       'com.microsoft',
-    ),
-    ...(alpha === 1 ? [node('Add', [`${to}:half`, `${to}:half`], [to])] : []),
+    );
+  const last = intAttribute('axis', -1);
+  const attend = (part: (name: string) => string, keys: string, values: string) => [
+    product(part('grouped q'), keys, part('past scores'), scale, 1),
+    node('Concat', [part('own scores'), part('past scores')], [part('scores')], [last]),
+    node('Add', [part('scores'), groupBias], [part('masked')]),
+    node('Softmax', [part('masked')], [part('shares')], [last]),
+    node('Split', [part('shares'), stepInputs.parts], [part('own share'), part('past shares')], [last]),
+    product(part('past shares'), values, part('past mixed'), 0.5, 0),
   ];
-  const attend = (prefix: string, keys: string, values: string, ownScores: string) => [
-    ...product(own(`${prefix}q`), keys, own(`${prefix}past scores`), scale, 1),
-    node(
-      'Concat',
-      [ownScores, own(`${prefix}past scores`)],
-      [own(`${prefix}scores`)],
-      [intAttribute('axis', -1)],
-    ),
-    node('Add', [own(`${prefix}scores`), groupBias], [own(`${prefix}masked`)]),
-    node('Softmax', [own(`${prefix}masked`)], [own(`${prefix}shares`)], [intAttribute('axis', -1)]),
-    node(
-      'Split',
-      [own(`${prefix}shares`), stepInputs.parts],
-      [own(`${prefix}own share`), own(`${prefix}past shares`)],
-      [intAttribute('axis', -1)],
-    ),
-    ...product(own(`${prefix}past shares`), values, own(`${prefix}past mixed`), 1, 0),
-  ];
+  // Halved and doubled again: onnxruntime has another kernel, with other roundings, for one row and a factor of 1.
+  const together = (half: string, ownMixed: string, to: string) => node('Sum', [half, half, ownMixed], [to]);
+  const own1 = (name: string) => own(`1:${name}`);
+  const ownN = (name: string) => own(`n:${name}`);
+  const alone = site.before(own1, true);
   const one = [
-    node('Reshape', [q, own('grouped')], [own('1:q')]),
-    ...product(own('1:q'), k, own('1:own scores'), scale, 1),
-    ...attend('1:', past.key, past.value, own('1:own scores')),
-    node('Mul', [own('1:own share'), v], [own('1:own mixed')]),
-    node('Add', [own('1:past mixed'), own('1:own mixed')], [own('1:mixed')]),
-    node('Reshape', [own('1:mixed'), own('heads')], [own('1:out')]),
+    ...alone.nodes,
+    node('Reshape', [alone.q, own('grouped')], [own1('grouped q')]),
+    product(own1('grouped q'), alone.k, own1('own scores'), scale, 1),
+    ...attend(own1, past.key, past.value),
+    node('Mul', [own1('own share'), alone.v], [own1('own mixed')]),
+    together(own1('past mixed'), own1('own mixed'), own1('mixed')),
+    node('Reshape', [own1('mixed'), own('joined, one token')], [own1('out')]),
   ];
+  const among = site.before(ownN, false);
   const many = [
-    node('Reshape', [q, own('grouped')], [own('n:q')]),
+    ...among.nodes,
+    node('Reshape', [among.q, own('grouped')], [ownN('grouped q')]),
     // Each position's queries with its own key, as one token alone has them.
-    node('Reshape', [q, own('by group')], [own('n:by group')]),
-    node('Transpose', [own('n:by group')], [own('n:by position')], [ints('perm', [0, 1, 3, 2, 4])]),
-    node('Unsqueeze', [k, own('key axis')], [own('n:own keys')]),
-    ...product(own('n:by position'), own('n:own keys'), own('n:position scores'), scale, 1),
-    node('Transpose', [own('n:position scores')], [own('n:group scores')], [ints('perm', [0, 1, 3, 2, 4])]),
-    node('Reshape', [own('n:group scores'), own('scores')], [own('n:own scores')]),
-    node('ScatterND', [past.key, stepInputs.places, k], [own('n:keys')]),
-    node('ScatterND', [past.value, stepInputs.places, v], [own('n:values')]),
-    ...attend('n:', own('n:keys'), own('n:values'), own('n:own scores')),
-    node('Reshape', [own('n:own share'), own('own shares')], [own('n:group shares')]),
-    node('Unsqueeze', [v, own('group axis')], [own('n:own values')]),
-    node('Mul', [own('n:group shares'), own('n:own values')], [own('n:group mixed')]),
-    node('Reshape', [own('n:group mixed'), own('grouped')], [own('n:own mixed')]),
-    node('Add', [own('n:past mixed'), own('n:own mixed')], [own('n:mixed')]),
-    node('Reshape', [own('n:mixed'), own('heads')], [own('n:out')]),
+    node('Reshape', [ownN('grouped q'), own('by group')], [ownN('by group')]),
+    node('Transpose', [ownN('by group')], [ownN('by position')], [ints('perm', [0, 1, 3, 2, 4])]),
+    node('Unsqueeze', [among.k, own('key axis')], [ownN('own keys')]),
+    product(ownN('by position'), ownN('own keys'), ownN('position scores'), scale, 1),
+    node('Transpose', [ownN('position scores')], [ownN('group scores')], [ints('perm', [0, 1, 3, 2, 4])]),
+    node('Reshape', [ownN('group scores'), own('scores')], [ownN('own scores')]),
+    node('ScatterND', [past.key, stepInputs.places, among.k], [ownN('keys')]),
+    node('ScatterND', [past.value, stepInputs.places, among.v], [ownN('values')]),
+    ...attend(ownN, ownN('keys'), ownN('values')),
+    node('Reshape', [ownN('own share'), own('own shares')], [ownN('group shares')]),
+    node('Unsqueeze', [among.v, own('group axis')], [ownN('own values')]),
+    node('Mul', [ownN('group shares'), ownN('own values')], [ownN('group mixed')]),
+    node('Reshape', [ownN('group mixed'), own('grouped')], [ownN('own mixed')]),
+    together(ownN('past mixed'), ownN('own mixed'), ownN('mixed')),
+    node('Reshape', [ownN('mixed'), own('heads')], [ownN('mixed heads')]),
+    node('Transpose', [ownN('mixed heads')], [ownN('turned')], [ints('perm', [0, 2, 1, 3])]),
+    node('Reshape', [ownN('turned'), own('joined')], [ownN('out')]),
   ];
-  const branch = (name: string, nodes: OnnxNode[]) => {
-    const output = nodes.at(-1)!.output[0];
-    const info = {
-      name: output,
-      type: {
-        tensorType: {
-          elemType: FLOAT32,
-          shape: { dim: ['b', 'h', 's', 'd'].map((dimParam) => ({ dimParam })) },
-        },
-      },
-    } as OnnxValueInfo;
-    return { name, type: 5, g: { name: output, node: nodes, initializer: [], input: [], output: [info] } };
+  // Keys and values that a branch makes it gives; those that were there before it are named anew.
+  const given = [
+    [newRows(past.key), alone.k, among.k],
+    [newRows(past.value), alone.v, among.v],
+  ];
+  const made = given.filter(([, of1]) => alone.nodes.some(({ output }) => output.includes(of1)));
+  const there = given.filter((each) => !made.includes(each));
+  const outputs = [[site.output, own1('out'), ownN('out')], ...made];
+  const branch = (name: string, nodes: OnnxNode[], which: 1 | 2) => {
+    const output = outputs.map((each, i) =>
+      value(each[which], i === 0 ? ['b', 's', 'w'] : ['b', 'h', 's', 'd']),
+    );
+    return { name, type: 5, g: { name: own(name), node: nodes, initializer: [], input: [], output } };
   };
   const choice = node(
     'If',
     [stepInputs.oneToken],
-    [mixed],
-    [branch('then_branch', one), branch('else_branch', many)],
+    outputs.map(([name]) => name),
+    [branch('then_branch', one, 1), branch('else_branch', many, 2)],
   );
-  return { nodes: [...before, choice, ...after], constants };
+  return { nodes: [choice, ...there.map(([name, of1]) => node('Identity', [of1], [name]))], constants };
 }
+
+const value = (name: string, dims: string[]): OnnxValueInfo => ({
+  name,
+  type: { tensorType: { elemType: FLOAT32, shape: { dim: dims.map((dimParam) => ({ dimParam })) } } },
+});

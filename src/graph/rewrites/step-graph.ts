@@ -13,12 +13,9 @@ import {
 import { attentionSites, node, wiringOf } from './attention-sites.ts';
 import { fuseAttention } from './fuse-attention.ts';
 import { declareContrib, dropUnused, headOf, intAttribute, namesRead } from './model-edits.ts';
-import { groupBias, stepAttention, stepInputs } from './step-attention.ts';
+import { groupBias, newRows, stepAttention, stepInputs } from './step-attention.ts';
 
-export { stepInputs };
-
-/** The output with the new keys or values, `[batch, kv_heads, seq, head_dim]`, of an input of the cache. */
-export const newRows = (input: string): string => input.replace(/^past_key_values/, 'new_key_values');
+export { newRows, stepInputs };
 
 /** A decoder's ONNX file as a graph of steps. */
 export interface StepFile {
@@ -83,12 +80,8 @@ export function toStepGraph(model: OnnxModel): string | undefined {
       },
     },
   });
-  for (const { past, k, v, kvHeads, dim } of sites) {
-    for (const [input, rows] of [
-      [past.key, k],
-      [past.value, v],
-    ]) {
-      graph.node.push(node('Identity', [rows], [newRows(input)]));
+  for (const { past, kvHeads, dim } of sites) {
+    for (const input of [past.key, past.value]) {
       graph.output.push(described(newRows(input), FLOAT32, ['batch_size', kvHeads, 'sequence_length', dim]));
       graph.input = graph.input.map((each) =>
         each.name === input ? described(input, FLOAT32, ['batch_size', kvHeads, 'capacity', dim]) : each,
