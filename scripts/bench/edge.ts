@@ -44,7 +44,9 @@ export async function run({ args }: { args: string[] }): Promise<BenchResult> {
 
   const worker = await launch();
   const residentBefore = await workerdResidentBytes();
+  // Both models: the one that writes and the one that judges.
   await ask(worker, { ...parameters, max_tokens: 1 });
+  await judge(worker);
   const loaded = await measureIsolate(worker);
   const residentLoaded = await workerdResidentBytes();
   const node = await loadModelFolder(folder, { threads: 1 });
@@ -116,6 +118,14 @@ async function ask(
   }
   const tokensPerSecond = (parameters.max_tokens - 1) / ((performance.now() - first) / 1000);
   return { firstToken: first - began, tokensPerSecond };
+}
+
+/** Has a text judged, for which the classifier is loaded. */
+async function judge(worker: RunningWorker): Promise<void> {
+  const url = new URL('/v1/moderations', worker.url);
+  const response = await fetch(url, { method: 'POST', body: JSON.stringify({ input: prompt }) });
+  if (!response.ok) throw new Error(`The Worker answered ${response.status}: ${await response.text()}`);
+  await response.body?.cancel();
 }
 
 /** The most that an isolate holds while answers are made. */

@@ -39,6 +39,8 @@ export interface ClassifierFiles {
   /** A session of `onnx/model.onnx`, on any onnxruntime, with its tensors. */
   session: InferenceSession;
   Tensor: TensorConstructor;
+  /** Lets others have the thread for a moment: awaited now and then while a long text is judged. */
+  pause?: () => Promise<void>;
 }
 
 export interface Classifier {
@@ -53,7 +55,7 @@ export interface Classifier {
 }
 
 /** @throws Error naming the field of a file that is not right */
-export function createClassifier({ config, thresholds, session, Tensor }: ClassifierFiles): Classifier {
+export function createClassifier({ config, thresholds, ...runtime }: ClassifierFiles): Classifier {
   const { id2label, ...features } = checked(configSchema, config, 'config.json');
   const limits = checked(z.record(z.string(), thresholdSchema), thresholds, 'thresholds.json');
   const labels = Object.values(id2label);
@@ -63,12 +65,11 @@ export function createClassifier({ config, thresholds, session, Tensor }: Classi
     labels,
     thresholds: limits,
     async judge(text, signal) {
-      const read = (form: string) => logitsOf(form, features, { session, Tensor }, signal);
-      const copy = createNormalizedText();
-      copy.push(text, true);
+      const read = (form: string) => logitsOf(form, features, runtime, signal);
       const logits = await read(text);
-      if (copy.text !== text)
-        for (const [i, logit] of (await read(copy.text)).entries()) logits[i] = Math.max(logits[i], logit);
+      const copy = normalizedCopy(text);
+      if (copy !== text)
+        for (const [i, logit] of (await read(copy)).entries()) logits[i] = Math.max(logits[i], logit);
       const scores = labels.map((label, i) => probability(logits[i], limits[label]));
       const found = labels.map((label, i) => scores[i] >= limits[label].threshold);
       return {
@@ -80,6 +81,19 @@ export function createClassifier({ config, thresholds, session, Tensor }: Classi
   };
 }
 
+/** The whole copy of a text, made in pieces: where its units stood is forgotten on the way. */
+function normalizedCopy(text: string): string {
+  const copy = createNormalizedText();
+  let whole = '';
+  for (let at = 0; at < text.length; at += PIECE) {
+    copy.push(text.slice(at, at + PIECE), at + PIECE >= text.length);
+    whole += copy.text;
+    copy.forget(copy.forgotten + copy.text.length);
+  }
+  return whole;
+}
+
+const PIECE = 4096;
 /** Windows that are judged in one run. */
 const AT_ONCE = 8;
 
@@ -87,14 +101,13 @@ const AT_ONCE = 8;
 export async function logitsOf(
   text: string,
   config: FeatureConfig,
-  { session, Tensor }: Pick<ClassifierFiles, 'session' | 'Tensor'>,
+  { session, Tensor, pause }: Pick<ClassifierFiles, 'session' | 'Tensor' | 'pause'>,
   signal?: AbortSignal,
 ): Promise<Float32Array> {
-  const windows = windowsOf(text, config);
   let largest: Float32Array | undefined;
-  for (let first = 0; first < windows.length; first += AT_ONCE) {
+  for (const some of inGroups(windowsOf(text, config), AT_ONCE)) {
+    if (largest) await pause?.();
     signal?.throwIfAborted();
-    const some = windows.slice(first, first + AT_ONCE);
     const shape = [some.length, config.max_words, config.features_per_word];
     const input_ids = new Tensor('int64', featureIds(some, config), shape);
     const { logits } = await session.run({ input_ids }, ['logits']);
@@ -104,6 +117,17 @@ export async function logitsOf(
       largest[i % largest.length] = Math.max(largest[i % largest.length], value);
   }
   return largest!;
+}
+
+function* inGroups<T>(items: Iterable<T>, size: number): Generator<T[]> {
+  let group: T[] = [];
+  for (const item of items) {
+    group.push(item);
+    if (group.length < size) continue;
+    yield group;
+    group = [];
+  }
+  if (group.length > 0) yield group;
 }
 
 /** The probability that a logit stands for. */

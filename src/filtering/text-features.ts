@@ -29,14 +29,16 @@ const lookalikes: Readonly<Record<string, string>> = {
  * A text's words in a form in which spellings meet: lower case, compatibility forms and marks resolved, unseen
  * characters out, digits in words read as the letters that they look like, a letter at most twice in a row.
  */
-export function wordsOf(text: string): string[] {
+export const wordsOf = (text: string): string[] => [...eachWord(text)];
+
+function* eachWord(text: string): Generator<string> {
   const plain = text
     .normalize('NFKD')
     .replace(/[\p{M}\p{Cf}]/gu, '')
     .toLowerCase()
     .replace(addresses, ' ')
     .replace(spelledOut, (letters) => letters.replace(/[^\p{L}]/gu, ''));
-  return Array.from(plain.matchAll(words), ([word]) => letterForm(word));
+  for (const [word] of plain.matchAll(words)) yield letterForm(word);
 }
 
 function letterForm(word: string): string {
@@ -98,11 +100,20 @@ export function featureIds(
 /** How far the next window reaches back, as a share of a window: what is cut in one stands whole in the next. */
 const OVERLAP = 1 / 4;
 
-/** A text's words, each as its features, in windows that overlap; a text without words has one window without any. */
-export function windowsOf(text: string, config: FeatureConfig): number[][][] {
-  const features = wordsOf(text).map((word) => featuresOf(word, config));
+/**
+ * A text's words, each as its features, in windows that overlap; a text without words has one window without any. Only
+ * one window is held at a time: a long text takes no more memory than its letters.
+ */
+export function* windowsOf(text: string, config: FeatureConfig): Generator<number[][]> {
   const { max_words } = config;
-  const stride = Math.max(1, Math.round(max_words * (1 - OVERLAP)));
-  const count = Math.max(1, Math.ceil((features.length - max_words) / stride) + 1);
-  return Array.from({ length: count }, (_, i) => features.slice(i * stride, i * stride + max_words));
+  const overlap = max_words - Math.max(1, Math.round(max_words * (1 - OVERLAP)));
+  let window: number[][] = [];
+  for (const word of eachWord(text)) {
+    if (window.length === max_words) {
+      yield window;
+      window = overlap > 0 ? window.slice(-overlap) : [];
+    }
+    window.push(featuresOf(word, config));
+  }
+  yield window;
 }

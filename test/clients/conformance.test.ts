@@ -40,6 +40,9 @@ export type CompletionChunk = Wick<Omit<OpenAI.Completion, 'choices' | 'usage'>>
 };
 export type Model = OpenAI.Model & { wick: { placements: ('edge' | 'service')[]; revisions: { edge?: string; service?: string }; kind?: 'image'; size?: number[]; state?: 'idle' | 'loading' | 'loaded' } };
 export type Models = { object: 'list'; data: Model[] };
+/** Labels of ours beside OpenAI's. */
+type Own = { categories: Record<string, boolean>; category_scores: Record<string, number> };
+export type Moderation = Omit<OpenAI.ModerationCreateResponse, 'results'> & { results: (OpenAI.Moderation & { wick?: Own })[] };
 export type Embeddings = OpenAI.CreateEmbeddingResponse;
 /** output_text is what the client adds to a response by itself; that a response says whether it is kept, OpenAI does and does not describe. */
 export type Respond = Wick<Omit<OpenAI.Responses.Response, 'output_text' | 'output'>> & { output: Said[]; store: boolean };
@@ -199,6 +202,7 @@ test('every answer and every chunk is as OpenAI describes it', async () => {
     answers('a response held to a schema', 'Respond', '/v1/responses', { ...responding, ...placed }),
     itemsOf({ ...responding, input: conversation, tools: functions }),
     answers('embeddings', 'Embeddings', '/v1/embeddings', embedding),
+    answers('moderations', 'Moderation', '/v1/moderations', { input: ['a text', 'another'] }),
     answers('a completion', 'Completion', '/v1/completions', completion),
     answers('completions with logprobs', 'Completion', '/v1/completions', {
       ...{ ...completion, prompt: ['Once', 'The'], n: 2, best_of: 3, logprobs: 2 },

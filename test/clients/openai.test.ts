@@ -272,6 +272,17 @@ test('texts are embedded, as floats and as the base64 that the client asks for b
   expect(usage.total_tokens).toBe(usage.prompt_tokens);
 });
 
+test('texts are judged, by whatever model a client asks for by itself', async () => {
+  const { model: judge, results } = await client.moderations.create({
+    input: ['We baked bread and went home.', 'I will find you and kill you tonight.'],
+  });
+  expect(judge).toBe('Llama-wick-guard');
+  expect(results.map(({ flagged }) => flagged)).toEqual([false, true]);
+  expect(results[1].categories.violence || results[1].categories['harassment/threatening']).toBe(true);
+  const named = await client.moderations.create({ model: 'omni-moderation-latest', input: 'A quiet day.' });
+  expect(named).toMatchObject({ model: 'Llama-wick-guard', results: [{ flagged: false }] });
+});
+
 test('a response is the same whole and through the helper of streams', async () => {
   const wish = { model, input: 'Write a story about a cat.', max_output_tokens: 16, temperature: 0 };
   const whole = await client.responses.create(wish);

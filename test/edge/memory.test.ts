@@ -44,6 +44,13 @@ const generate = async (max_tokens: number) => {
   return (await response.json()) as { usage: { completion_tokens: number } };
 };
 
+const judge = async (input: string): Promise<number> => {
+  const url = new URL('/v1/moderations', worker.url);
+  const response = await fetch(url, { method: 'POST', body: JSON.stringify({ input }) });
+  await response.arrayBuffer();
+  return response.status;
+};
+
 test('the isolate stays under 110 MB, loaded and with every place generating to the end of the context', async () => {
   const before = await measureIsolate(worker);
   expect(before.wasm).toBe(0);
@@ -54,9 +61,13 @@ test('the isolate stays under 110 MB, loaded and with every place generating to 
   expect(after.buffers).toBeLessThan(before.buffers);
   expect(after.total).toBeLessThan(bound);
 
+  // The classifier is there, too, and judges meanwhile.
+  await judge('A quiet day.');
+  const judging = judge('The fox wanted the whole cake, and said so. '.repeat(20_000));
   const generations = Promise.all(Array.from({ length: 5 }, () => generate(100)));
   const peak = await peakWhile(generations);
   for (const { usage } of await generations) expect(usage.completion_tokens).toBe(100);
+  expect(await judging).toBe(200);
   expect(peak.total, JSON.stringify(peak)).toBeLessThan(bound);
 });
 

@@ -137,7 +137,10 @@ export const ownFields: Readonly<Record<string, Readonly<Record<string, string>>
     include: 'What is told besides: the probabilities of the tokens.',
     background: 'Answers are made while the caller waits.',
   },
-  ModerationRequest: { input: 'What is to be judged.' },
+  ModerationRequest: {
+    input: 'What is to be judged: a text, several, or parts that are one input together.',
+    model: "Which model judges; there is one, and OpenAI's names stand for it.",
+  },
   TokenizeRequest: { prompt: 'The text. One of `prompt`, `text`, `content` and `messages` is given.' },
   ImageRequest: image,
   ImageEditForm: image,

@@ -167,6 +167,22 @@ print(sum(x * y for x, y in zip(a, b)))`,
 console.log(data.map(({ embedding }) => embedding.length));`,
     ),
   ],
+  'POST /v1/moderations': [
+    curl('what texts are', '/v1/moderations', '{"input": ["We baked bread.", "I will kill you."]}'),
+    py(
+      'what texts are',
+      '/v1/moderations',
+      '{"input": ["We baked bread.", "I will kill you."]}',
+      `with urlopen(request) as answer:
+    for result in json.load(answer)['results']:
+        print(result['flagged'], [name for name, there in result['categories'].items() if there])`,
+    ),
+    ts(
+      'what texts are',
+      `const { results } = await client.moderations.create({ input: ['We baked bread.', 'I will kill you.'] });
+for (const { flagged, category_scores } of results) console.log(flagged, category_scores.violence);`,
+    ),
+  ],
   'POST /v1/images/generations': [
     curl('an image', '/v1/images/generations', '{"prompt": "red apple", "size": "128x128", "seed": 1}'),
     py(
