@@ -2,6 +2,7 @@
 import defaultPolicyFile from './default-policy.json' with { type: 'json' };
 import { filterText } from './filter-stream.ts';
 import { type Policy, policySchema } from './policy.ts';
+import { checkSafety, type Judge } from './safety.ts';
 
 /** A policy that does not load: its message says where and why. */
 export class PolicyError extends Error {
@@ -32,6 +33,24 @@ export function loadPolicy(policy: unknown): Policy {
       );
   });
   return parsed.data;
+}
+
+/**
+ * Makes sure that the examples of a policy's part on safety come true. They need a judge, so that `loadPolicy` leaves them.
+ * @throws PolicyError naming the first that does not
+ */
+export async function proveSafety({ name, safety }: Policy, judge: Judge): Promise<void> {
+  for (const [i, { text, flagged = [], refused, ...scope }] of (safety?.examples ?? []).entries()) {
+    const verdict = await checkSafety(text, safety, scope, judge);
+    const which = `Example ${i + 1} of \`safety\` in the policy "${name}" does not come true`;
+    const why = verdict.refused && (verdict.refused.category ?? 'a check that failed');
+    if (why !== refused)
+      throw new PolicyError(
+        `${which}: it is refused for ${why ?? 'nothing'}, not for ${refused ?? 'nothing'}.`,
+      );
+    const missing = flagged.find((category) => !verdict.told.includes(category));
+    if (missing) throw new PolicyError(`${which}: ${missing} is not told of it.`);
+  }
 }
 
 function parseJson(text: string): unknown {

@@ -1,6 +1,7 @@
 /** What is done about what is found: data that a site owner writes. */
 import { z } from 'zod';
 import { groupOf, types } from './detectors.ts';
+import { safetySchema } from './safety.ts';
 
 export const actions = ['allow', 'replace', 'hash', 'mask', 'refuse'] as const;
 /**
@@ -50,6 +51,8 @@ export const policySchema = z.strictObject({
   /** How long the checks of 100,000 units of text may take, or of a shorter piece, in milliseconds; longer, and it is refused. */
   time_limit_ms: z.number().int().min(1).max(60_000).default(5000),
   rules: z.array(ruleSchema).min(1),
+  /** What is done about what a text means; without it nothing is. */
+  safety: safetySchema.optional(),
   /** Tested whenever the policy is loaded. */
   examples: z.array(exampleSchema).min(1),
 });

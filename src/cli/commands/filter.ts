@@ -1,49 +1,74 @@
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import { groupOf } from '../../filtering/detectors.ts';
 import { type FilterPiece, type FilterSpan, filterText } from '../../filtering/filter-stream.ts';
-import { defaultPolicy, loadPolicy } from '../../filtering/load-policy.ts';
+import { defaultPolicy, loadPolicy, proveSafety } from '../../filtering/load-policy.ts';
 import type { Direction, Policy } from '../../filtering/policy.ts';
+import { checkSafety, type Judge, type Role, roles, type SafetyVerdict } from '../../filtering/safety.ts';
+import { loadClassifierFolder } from '../../service/classifier-folder.ts';
 import { printJson, styled } from '../output.ts';
 import { printable } from '../remote/server.ts';
 
 interface Options {
   policy?: string;
   direction: Direction;
+  role?: Role;
   key?: string;
+  safety: boolean;
   json?: boolean;
   explain?: boolean;
 }
 
+/** The classifier that ships, wherever the command is called. */
+const guardFolder = fileURLToPath(new URL('../../../models/wick-guard', import.meta.url));
+
 /** `wick filter`: what a policy finds in texts and makes of them. */
 export function filterCommand(): Command {
   return new Command('filter')
-    .description('Find personal data and secrets in texts, and do with them what a policy says.')
+    .description(
+      'Find personal data, secrets and what may be harmful in texts, and do with them what a policy says.',
+    )
     .argument('[text...]', 'a text; else JSON lines {"text": …} are read from standard input')
     .option(
       '--policy <file>',
-      'a policy file; by default keys, means of payment and identity numbers are masked',
+      'a policy file; by default keys, means of payment and identity numbers are masked, and what is gravest is refused',
     )
     .addOption(
       new Option('--direction <direction>', 'whether a person sends the text or a model answers it')
         .choices(['input', 'output'])
         .default('input'),
     )
+    .addOption(
+      new Option('--role <role>', 'whose words they are, for rules that are for some').choices(roles),
+    )
+    .option(
+      '--no-safety',
+      'find personal data and secrets alone: what a text means is not judged, and many more are done in a second',
+    )
     .option('--key <name>', "the caller's key, for rules that are for some")
     .option('--json', 'a line of JSON for each text; so it is without --explain, too')
     .option('--explain', 'show what was found and why')
     .addHelpText('after', '\nA policy that hashes takes its secret from WICK_FILTER_SECRET.')
-    .action(async (words: string[], { policy: file, direction, key, json, explain }: Options) => {
-      const policy = file === undefined ? defaultPolicy() : readPolicy(file);
-      const secret = process.env.WICK_FILTER_SECRET;
-      let number = 0;
-      for await (const text of words.length > 0 ? [words.join(' ')] : textsOf(process.stdin)) {
-        number++;
-        const result = filterText(text, policy, direction, { key, secret });
-        if (explain && !json) process.stdout.write(explanation(number, text, result));
-        else printJson(answer(result));
-      }
-    });
+    .action(
+      async (words: string[], { policy: file, direction, role, key, safety, json, explain }: Options) => {
+        const policy = file === undefined ? defaultPolicy() : readPolicy(file);
+        const secret = process.env.WICK_FILTER_SECRET;
+        const judge = safety ? await loadClassifierFolder(guardFolder, { threads: 1 }) : undefined;
+        if (judge) await proveSafety(policy, judge);
+        let number = 0;
+        for await (const text of words.length > 0 ? [words.join(' ')] : textsOf(process.stdin)) {
+          number++;
+          const result = filterText(text, policy, direction, { key, secret });
+          // As on a route, what goes on is judged.
+          const goingOn = result.refused ? text : result.text;
+          const verdict =
+            judge && (await checkSafety(goingOn, policy.safety, { direction, role, key }, judge));
+          if (explain && !json) process.stdout.write(explanation(number, text, result, verdict, judge));
+          else printJson(answer(result, verdict));
+        }
+      },
+    );
 }
 
 function readPolicy(file: string): Policy {
@@ -98,14 +123,17 @@ async function* linesOf(input: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8A
   yield Buffer.concat(parts);
 }
 
-/** Categories are those that rules can tell: the groups of entities. What a text means, they cannot. */
-function answer({ text, spans, refused }: FilterPiece) {
+/** What is said of a text: categories are the groups of entities, and those that the classifier judges. */
+function answer({ text, spans, refused }: FilterPiece, verdict?: SafetyVerdict) {
   const groups = [...new Set(groupOf.values())];
   const surest = (group: string) =>
     Math.max(0, ...spans.filter(({ type }) => groupOf.get(type) === group).map(({ score }) => score));
   const scores = Object.fromEntries(groups.map((group) => [group, surest(group)]));
+  const why =
+    refused ?? (verdict?.refused && { type: verdict.refused.category, message: verdict.refused.message });
   return {
-    text,
+    // Of a text that is refused for what it means, nothing goes on.
+    text: verdict?.refused ? '' : text,
     spans: spans.map(({ start, end, type, score, action, via }) => ({
       start,
       end,
@@ -114,12 +142,18 @@ function answer({ text, spans, refused }: FilterPiece) {
       action,
       via,
     })),
-    flagged: refused !== undefined || spans.some(({ action }) => action !== 'allow'),
-    categories: Object.fromEntries(groups.map((group) => [group, scores[group] > 0])),
-    scores,
-    ...(refused && { refused }),
+    flagged: why !== undefined || verdict?.flagged === true || spans.some(({ action }) => action !== 'allow'),
+    categories: {
+      ...verdict?.categories,
+      ...Object.fromEntries(groups.map((group) => [group, scores[group] > 0])),
+    },
+    scores: { ...rounded(verdict?.scores), ...scores },
+    ...(why && { refused: why }),
   };
 }
+
+const rounded = (scores: Readonly<Record<string, number>> = {}) =>
+  Object.fromEntries(Object.entries(scores).map(([name, score]) => [name, Number(score.toFixed(6))]));
 
 const done: Record<FilterSpan['action'], string> = {
   allow: 'it stays',
@@ -130,7 +164,13 @@ const done: Record<FilterSpan['action'], string> = {
 };
 
 /** For a person: the text with what was found in it, and a line on each. */
-function explanation(number: number, text: string, { text: filtered, spans, refused }: FilterPiece): string {
+function explanation(
+  number: number,
+  text: string,
+  { text: filtered, spans, refused }: FilterPiece,
+  verdict: SafetyVerdict | undefined,
+  judge: Judge | undefined,
+): string {
   let shown = '';
   let at = 0;
   for (const { start, end, action } of spans) {
@@ -145,8 +185,30 @@ function explanation(number: number, text: string, { text: filtered, spans, refu
     const hidden = via.length > 0 ? `, hidden by ${via.join(', in it ')}` : '';
     return `   ${start}-${end}  ${styled('bold', type)}  ${score}  ${done[action]}: ${why.map(printable).join(', ')}${hidden}`;
   });
-  if (spans.length === 0) lines.push('   nothing is found');
-  if (refused) lines.push(`   ${styled('red', refused.message)}`);
+  if (verdict && judge) lines.push(...meaning(verdict, judge));
+  if (lines.length === 0) lines.push('   nothing is found');
+  for (const why of [refused, verdict?.refused]) if (why) lines.push(`   ${styled('red', why.message)}`);
   if (filtered !== text) lines.push(`   gives: ${printable(filtered)}`);
   return `${number}  ${shown}${printable(text.slice(at))}\n${lines.join('\n')}\n`;
+}
+
+/** A line on each category that a text has. */
+function meaning({ categories, scores, told, refused, injections }: SafetyVerdict, judge: Judge): string[] {
+  const there = Object.keys(categories).filter((category) => categories[category]);
+  return there.map((category) => {
+    const done =
+      category === refused?.category
+        ? 'it is refused'
+        : (told as string[]).includes(category)
+          ? 'it is told'
+          : 'it stays';
+    const rules = category === 'injection' ? injections : [];
+    const surer = rules.some(({ score }) => score >= scores[category]);
+    const limit = judge.thresholds[category].threshold.toFixed(2);
+    const why = [
+      ...rules.map(({ why }) => why),
+      ...(surer ? [] : [`wick-guard, which says so from ${limit} on`]),
+    ];
+    return `   the whole  ${styled('bold', category)}  ${scores[category].toFixed(2)}  ${done}: ${why.join(', ')}`;
+  });
 }
