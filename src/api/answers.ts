@@ -23,7 +23,9 @@ const choiceWick = z
   .object({ trace: z.array(tokenTrace) })
   .optional()
   .describe('With `trace`: how each token came about.');
-const finishReason = z.enum(['stop', 'length']);
+const finishReason = z
+  .enum(['stop', 'length', 'content_filter'])
+  .describe("`content_filter` where it ends before what the site's policy refuses.");
 const usage = usageSchema.describe('In tokens.');
 
 const chatToken = z.object({
@@ -61,9 +63,9 @@ export const completionChunk = completionAnswer.extend({
 });
 
 const chatFinishReason = z
-  .enum(['stop', 'length', 'tool_calls', 'function_call'])
+  .enum(['stop', 'length', 'tool_calls', 'function_call', 'content_filter'])
   .describe(
-    '`tool_calls` where functions are called, `function_call` where it was asked for in the older form.',
+    "`tool_calls` where functions are called, `function_call` where it was asked for in the older form, `content_filter` where it ends before what the site's policy refuses.",
   );
 const functionCall = z.object({ name: z.string(), arguments: z.string().describe('JSON.') });
 const toolCall = z.object({ id: z.string(), type: z.literal('function'), function: functionCall });

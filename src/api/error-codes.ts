@@ -14,6 +14,7 @@ export const errorCodes = {
   no_chat_template: 400,
   model_not_supported: 400,
   content_policy_violation: 400,
+  content_filter: 400,
   // Who asks may not.
   invalid_api_key: 401,
   invalid_signature: 401,
@@ -35,6 +36,7 @@ export const errorCodes = {
   internal_error: 500,
   job_broke_off: 500,
   job_not_drawn: 500,
+  policy_broken: 500,
   moderation_unavailable: 501,
   overloaded: 503,
   draining: 503,

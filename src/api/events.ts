@@ -7,7 +7,7 @@ import { errorSchema } from './errors.ts';
 import { chatMessages } from './messages.ts';
 import { generationParameters, wellFormed } from './parameters.ts';
 import { toolParameters } from './tools.ts';
-import { requestTrace, timings, tokenTrace, traceOptions } from './trace.ts';
+import { filtered, requestTrace, timings, tokenTrace, traceOptions } from './trace.ts';
 
 const suffix = wellFormed(1_000_000);
 export const generationInput = z.union([
@@ -48,7 +48,11 @@ const likelihood = z.object({
   bytes: z.array(z.number().int()),
   logprob: z.number().nullable(),
 });
-const tokenLogprob = likelihood.extend({ top: z.array(likelihood) });
+const tokenLogprob = likelihood.extend({
+  top: z.array(likelihood),
+  /** Where it begins in its choice's text, where that is not what the tokens say. */
+  offset: z.number().int().min(0).optional(),
+});
 /** A token, how likely it was, and the likeliest at its place. */
 export type TokenLogprob = z.infer<typeof tokenLogprob>;
 
@@ -80,12 +84,19 @@ const generationEvents = [
     tokens: z.array(z.number().int()),
     logprobs: z.array(tokenLogprob).optional(),
   }),
-  z.object({ type: z.literal('end'), index, finish_reason: z.enum(['stop', 'length', 'tool_calls']) }),
+  z.object({
+    type: z.literal('end'),
+    index,
+    finish_reason: z.enum(['stop', 'length', 'tool_calls', 'content_filter']),
+    /** What a filter has done until then. */
+    filtered: z.array(filtered).optional(),
+  }),
   z.object({
     type: z.literal('done'),
     usage: usageSchema,
     timings: timings.optional(),
     trace: requestTrace.optional(),
+    filtered: z.array(filtered).optional(),
   }),
 ] as const;
 const generationEvent = z.discriminatedUnion('type', generationEvents);

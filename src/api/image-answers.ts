@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { imageFormats } from './draw.ts';
 import { errorSchema } from './errors.ts';
+import { filtered } from './trace.ts';
 
 const count = z.number().int().min(0);
 const seconds = count.describe('Unix seconds.');
@@ -32,6 +33,10 @@ export const imagesAnswer = z.object({
   size,
   expires_at: seconds.optional(),
   usage,
+  wick: z
+    .object({ filtered: z.array(filtered) })
+    .optional()
+    .describe('What the filter has found, and what it did.'),
 });
 
 /** An event of a stream; its type begins with `image_generation` or `image_edit`. */

@@ -36,7 +36,7 @@ export function answerHead(
   };
 }
 
-type FinishReason = 'stop' | 'length' | 'tool_calls';
+type FinishReason = Extract<GenerationEvent, { type: 'end' }>['finish_reason'];
 
 /** A choice as far as it has come. */
 interface Choice {
@@ -123,10 +123,12 @@ export async function* answerChunks(
     part: object,
     finish_reason: FinishReason | null,
     logprobs: object | null,
+    own = {},
   ) => ({
     id,
     object,
     ...rest,
+    ...own,
     choices: [{ index, ...part, logprobs, finish_reason, ...traced(index) }],
     ...(includeUsage && { usage: null }),
   });
@@ -170,7 +172,8 @@ export async function* answerChunks(
         logprobsOf(form, event.logprobs, () => []),
       );
     } else {
-      yield chunk(index, form === 'chat' ? { delta: {} } : { text: '' }, event.finish_reason, null);
+      const own = event.filtered && wickPart({ ...head.wick, filtered: event.filtered });
+      yield chunk(index, form === 'chat' ? { delta: {} } : { text: '' }, event.finish_reason, null, own);
     }
   }
 }
@@ -201,6 +204,6 @@ function logprobsOf(
         ? null
         : Object.fromEntries([...top.map((each) => [each.text, each.logprob]), [text, logprob]]),
     ),
-    text_offset: offsets(),
+    text_offset: offsets().map((offset, i) => logprobs[i].offset ?? offset),
   };
 }

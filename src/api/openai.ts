@@ -31,6 +31,8 @@ const common = {
   /** wick's own: where the model answers, and whether the edge's may stand in for a service that is down. */
   placement: z.enum(['edge', 'service']).optional(),
   fallback: z.boolean().optional(),
+  /** wick's own: whether what placeholders stand for is put back in the answer. */
+  restore: z.boolean().optional(),
   ...traceFields,
 };
 
@@ -79,6 +81,8 @@ export interface TextRequest {
   includeUsage: boolean;
   placement?: 'edge' | 'service';
   fallback: boolean;
+  /** Whether what placeholders stand for is put back in the answer. */
+  restore: boolean;
   /** Whether a chat says in which tier it wants to be served; the answer tells then in which it was. */
   tier?: boolean;
   /** Whether calls are answered in the older form, in which they were asked for. */
@@ -138,7 +142,7 @@ export function parseChatCompletionRequest(body: unknown): TextRequest {
 }
 
 const ownNames = [
-  ...['model', 'stream', 'stream_options', 'placement', 'fallback'],
+  ...['model', 'stream', 'stream_options', 'placement', 'fallback', 'restore'],
   ...Object.keys(traceFields),
   ...Object.keys(inertParameters),
   ...Object.keys(constraintFields),
@@ -147,7 +151,7 @@ const commonRequest = z.strictObject({ ...common, best_of, echo, top_logprobs })
 type Common = z.infer<typeof commonRequest>;
 
 function textRequest(request: Common, inputs: GenerationInput[]): TextRequest {
-  const { model, stream, stream_options, placement, fallback, stop } = request;
+  const { model, stream, stream_options, placement, fallback, restore, stop } = request;
   if (stream_options && !stream)
     throw new BadRequest('`stream_options` needs `stream` to be true.', { param: 'stream_options' });
   if (request.trace && inputs.length > 1)
@@ -166,6 +170,7 @@ function textRequest(request: Common, inputs: GenerationInput[]): TextRequest {
     includeUsage: stream_options?.include_usage ?? false,
     placement,
     fallback: fallback ?? false,
+    restore: restore ?? false,
     trace: traceOf(request),
   };
 }

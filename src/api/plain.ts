@@ -21,6 +21,7 @@ export const plainOptions = options.partial().extend({
   model: z.string().min(1).max(200).optional(),
   placement: z.enum(['edge', 'service']).optional(),
   fallback: z.boolean().optional(),
+  restore: z.boolean().optional(),
   ...traceFields,
 });
 
@@ -28,6 +29,8 @@ export interface PlainOptions {
   model?: string;
   placement?: 'edge' | 'service';
   fallback: boolean;
+  /** Whether what placeholders stand for is put back in the answer. */
+  restore: boolean;
   parameters: Parameters;
   /** Where a trace is asked for. */
   trace?: TraceOptions;
@@ -48,9 +51,10 @@ export function parsePlainOptions(
     model,
     placement,
     fallback = false,
+    restore = false,
     trace,
     trace_candidates,
     ...parameters
   } = parse(plainOptions, given);
-  return { model, placement, fallback, parameters, trace: traceOf({ trace, trace_candidates }) };
+  return { model, placement, fallback, restore, parameters, trace: traceOf({ trace, trace_candidates }) };
 }

@@ -51,7 +51,7 @@ export type Timings = z.infer<typeof timings>;
 
 const candidate = z.object({ id, text: z.string(), probability: z.number() });
 export const tokenTrace = z.object({
-  id,
+  id: id.nullable().describe('Null where it is masked.'),
   text: z.string(),
   rank: z.number().int(),
   entropy: z.number(),
@@ -83,6 +83,17 @@ export const requestTrace = z.object({
 /** What an answer as a whole was made with: enough to make it again. */
 export type RequestTrace = z.infer<typeof requestTrace>;
 
+export type FilterTrace = RequestTrace['filters'][number];
+
+/** What a filter has done: never what was found. */
+export const filtered = z.object({
+  type: z.string().describe('Of what was found.'),
+  direction: z.enum(['input', 'output']).describe('In what was sent, or in the answer.'),
+  action: z.enum(['allow', 'replace', 'hash', 'mask', 'refuse']),
+  count: z.number().int().min(1),
+});
+export type Filtered = z.infer<typeof filtered>;
+
 const placement = z.enum(['edge', 'service']);
 
 /** wick's own part of an answer. */
@@ -92,8 +103,11 @@ export const wickAnswer = z
     fallback: z.boolean().optional(),
     timings: timings.optional().describe('Milliseconds, measured where the work was done.'),
     trace: requestTrace.optional(),
+    filtered: z.array(filtered).optional().describe('What the filter has found, and what it did.'),
   })
-  .describe("wick's own: who answered, where that was not who was asked; how long it took; its trace.");
+  .describe(
+    "wick's own: who answered, where that was not who was asked; how long it took; its trace; what was filtered.",
+  );
 /** The same of an answer with one choice, which has the trace of its tokens here. */
 export const wickAnswerOfOne = wickAnswer.extend({
   tokens: z.array(tokenTrace).optional().describe('With `trace`: how each token came about.'),
@@ -103,8 +117,9 @@ export type WickAnswer = z.infer<typeof wickAnswerOfOne>;
 export const wickEventOfOne = wickAnswerOfOne.pick({ tokens: true }).optional();
 
 /** That part of an answer, where there is something to say in it. */
-export function wickPart({ placement, fallback, timings, trace, tokens }: WickAnswer): { wick?: WickAnswer } {
-  const said = { placement, fallback, timings, trace, tokens };
+export function wickPart(given: WickAnswer): { wick?: WickAnswer } {
+  const { placement, fallback, timings, trace, tokens, filtered } = given;
+  const said = { placement, fallback, timings, trace, tokens, filtered };
   const part = Object.fromEntries(Object.entries(said).filter(([, value]) => value !== undefined));
   return Object.keys(part).length > 0 ? { wick: part } : {};
 }

@@ -7,6 +7,7 @@ import { nearestName } from '../api/nearest-name.ts';
 import { namedType } from './accept.ts';
 import type { EdgeContext, EdgeEnv } from './context.ts';
 import { Failure, toFailure } from './failure.ts';
+import { tellablePath } from './filtering/request-filter.ts';
 import { openPath } from './reference/openapi.ts';
 import { addRoutes } from './route.ts';
 import { routes } from './routes.ts';
@@ -21,12 +22,15 @@ app.use(async (c, next) => {
   c.header('x-content-type-options', 'nosniff');
   // The log has no word of what is asked, also where a path holds it.
   const route = routePath(c, -1);
-  const path = route.includes(':prompt') ? openPath(route) : c.req.path.slice(0, 200);
+  const path = isOpen(route) ? openPath(route) : c.req.path;
   console.log(`${c.req.method} ${path} ${c.res.status} ${Date.now() - start} ms ${c.get('requestId')}`);
 });
 addRoutes(app, routes);
 
-app.notFound((c) => refuse(c, toFailure(nothingAt(c.req.path), c.get('requestId'))));
+/** Whether a route's path is for the caller to write, in part or, where there is none, as a whole. */
+const isOpen = (route: string): boolean => /[:*]/.test(route);
+
+app.notFound((c) => refuse(c, toFailure(nothingAt(c), c.get('requestId'))));
 app.onError((thrown, c) => refuse(c, toFailure(thrown, c.get('requestId'))));
 
 /** Tells of a failure: in OpenAI's error object, and on the doors for people in a sentence, unless they accept JSON. */
@@ -44,9 +48,10 @@ function refuse(c: EdgeContext, failure: Failure): Response {
 }
 
 /** The 404 that names what is there and was perhaps meant. */
-function nothingAt(path: string): Failure {
+function nothingAt(c: EdgeContext): Failure {
+  const { path } = c.req;
   const paths = [...new Set(routes.map((route) => openPath(route.path)))];
   const nearest = nearestName(path, paths);
   const hint = nearest ? `Did you mean ${nearest}?` : `There is: ${paths.join(', ')}.`;
-  return new Failure('not_found', `There is nothing at ${path.slice(0, 100)}. ${hint}`);
+  return new Failure('not_found', `There is nothing at ${tellablePath(c).slice(0, 100)}. ${hint}`);
 }

@@ -37,7 +37,10 @@ export async function readJson(request: Request): Promise<unknown> {
     return JSON.parse(text);
   } catch (error) {
     if (type && !/^application\/(.*\+)?json$/.test(type)) throw notJson(type);
-    const reason = (error as Error).message.replace(/\.?$/, '.');
+    // Where the engine quotes from the body, it is not told: nothing has looked at that yet.
+    const reason = (error as Error).message
+      .replace(/, (\.\.\.)?".*is not valid JSON$/s, '')
+      .replace(/\.?$/, '.');
     throw new Failure('invalid_json', `The body is not JSON: ${reason}`);
   }
 }

@@ -11,6 +11,8 @@ export interface Bindings {
   WICK_SERVICE_URL?: string;
   /** What the edge and the service sign with. */
   WICK_SECRET?: string;
+  /** What may go in and come out: the JSON of a policy. The default policy where nothing is said. */
+  WICK_POLICY?: string;
   /** Seconds for which images that are kept, and jobs that have ended, can be had: an hour where nothing is said. */
   WICK_IMAGE_LIFE?: string;
   /** Seconds for which responses can be read and gone on from: a day where nothing is said. */

@@ -1,16 +1,24 @@
 /** `POST /v1/embeddings` */
 import { embeddingsJson, parseEmbeddingsRequest } from '../api/embeddings.ts';
 import type { TaskEvent } from '../api/tasks.ts';
-import { readJson } from './body.ts';
 import type { EdgeContext } from './context.ts';
 import { Failure } from './failure.ts';
+import { readFiltered } from './filtering/filtered-body.ts';
+import { filterTokens } from './filtering/token-prompts.ts';
 import { whenWhole } from './responses.ts';
 import { doTask } from './tasks.ts';
 
 export async function embeddings(c: EdgeContext): Promise<Response> {
-  const request = parseEmbeddingsRequest(await readJson(c.req.raw));
+  const { filter, body } = await readFiltered(c);
+  const request = parseEmbeddingsRequest(body);
+  const { inputs } = request.task;
+  for (const [i, input] of inputs.entries()) {
+    if (!('tokens' in input)) continue;
+    const param = inputs.length > 1 ? `input[${i}]` : 'input';
+    input.tokens = await filterTokens(c, filter, request, input.tokens, param, c.req.raw.signal);
+  }
   return doTask(c, request, ({ model, events }, caller) => {
-    const count = request.task.inputs.length;
+    const count = inputs.length;
     const answer = collected(events, count).then(({ vectors, promptTokens }) => {
       const pieces = embeddingsJson(model, request.encoding, vectors, promptTokens);
       return count === 1 ? [...pieces] : pieces;

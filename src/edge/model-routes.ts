@@ -1,6 +1,7 @@
 /** Which models there are, and how the Worker is. */
 import { healthAnswer, modelAnswer, modelsAnswer } from '../api/answers.ts';
 import { type EdgeContext, serviceAccess } from './context.ts';
+import { tellable } from './filtering/request-filter.ts';
 import { isolateLoad } from './isolate.ts';
 import { runtimeMemoryBytes } from './onnxruntime.ts';
 import { listModels, unknownModel } from './placement.ts';
@@ -44,7 +45,7 @@ async function model(c: EdgeContext): Promise<Response> {
   const all = await listModels(serviceAccess(c), c.req.raw.signal);
   const id = c.req.param('id')!;
   const found = all.find((each) => each.id === id);
-  if (!found) throw unknownModel(id, all);
+  if (!found) throw unknownModel(tellable(c, id), all);
   return c.json(found);
 }
 

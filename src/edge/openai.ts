@@ -3,20 +3,20 @@ import type { GenerationEvent, Usage } from '../api/events.ts';
 import { parseChatCompletionRequest, parseCompletionRequest, type TextRequest } from '../api/openai.ts';
 import { answerChunks, answerHead, type Form, wholeAnswer } from '../api/openai-answers.ts';
 import { asFunctionCall } from '../api/tool-call-answers.ts';
-import type { RequestTrace, Timings } from '../api/trace.ts';
-import { readJson } from './body.ts';
+import type { Filtered, RequestTrace, Timings } from '../api/trace.ts';
 import { watchCaller } from './caller.ts';
-import { type EdgeContext, serviceAccess } from './context.ts';
+import type { EdgeContext } from './context.ts';
 import { toFailure } from './failure.ts';
+import { filteredAnswer } from './filtering/filtered-answer.ts';
+import { readFiltered } from './filtering/filtered-body.ts';
 import { withPings } from './pings.ts';
-import { answer } from './placement.ts';
 import { beginSoon, inOnePiece, serverSentEvent, serverTiming, streamed } from './responses.ts';
 
 export const completions = async (c: EdgeContext): Promise<Response> =>
-  complete(c, 'completion', parseCompletionRequest(await readJson(c.req.raw)));
+  complete(c, 'completion', parseCompletionRequest);
 
 export const chatCompletions = async (c: EdgeContext): Promise<Response> =>
-  complete(c, 'chat', parseChatCompletionRequest(await readJson(c.req.raw)));
+  complete(c, 'chat', parseChatCompletionRequest);
 
 /** All durations: in line as it was measured there, the others from the request's coming to here. */
 const wholeTiming = (c: EdgeContext, timings?: Timings): Record<string, string> =>
@@ -28,11 +28,18 @@ const wholeTiming = (c: EdgeContext, timings?: Timings): Record<string, string> 
       })
     : {};
 
-async function complete(c: EdgeContext, form: Form, request: TextRequest): Promise<Response> {
+async function complete(
+  c: EdgeContext,
+  form: Form,
+  parse: (body: unknown) => TextRequest,
+): Promise<Response> {
+  const { filter, body } = await readFiltered(c);
+  const request = parse(body);
   const caller = watchCaller(c);
   try {
     const { inputs, ...wish } = request;
-    const ask = (place: number) => answer({ ...wish, input: inputs[place] }, serviceAccess(c), caller.signal);
+    const ask = (place: number) =>
+      filteredAnswer(c, filter, { ...wish, input: inputs[place] }, caller.signal);
     const first = ask(0);
     await beginSoon(c, first, request.stream ? 'stream' : 'whole');
     const began = async () => {
@@ -79,6 +86,7 @@ async function* joined(
   /** Of the first, but for the time in all. */
   let timings: Timings | undefined;
   let trace: RequestTrace | undefined;
+  let filtered: Filtered[] | undefined;
   for (let place = 0; place < prompts; place++) {
     const events = place === 0 ? first : (await ask(place)).events;
     for await (const event of events) {
@@ -87,6 +95,7 @@ async function* joined(
       } else if (event.type === 'done') {
         usage = usage ? addUsage(usage, event.usage) : event.usage;
         trace ??= event.trace;
+        filtered = event.filtered;
         timings =
           timings && event.timings
             ? { ...timings, total: timings.total + event.timings.total }
@@ -94,7 +103,7 @@ async function* joined(
       } else yield { ...event, index: place * choices + event.index };
     }
   }
-  yield { type: 'done', usage: usage!, timings, trace };
+  yield { type: 'done', usage: usage!, timings, trace, filtered };
 }
 
 const addUsage = (a: Usage, b: Usage): Usage => ({

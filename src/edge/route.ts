@@ -4,6 +4,7 @@ import { cors } from 'hono/cors';
 import type { z } from 'zod';
 import type { EdgeContext, EdgeEnv } from './context.ts';
 import { Failure } from './failure.ts';
+import { tellablePath } from './filtering/request-filter.ts';
 
 /** What a body is, by its media type. */
 export type Content = Readonly<Record<string, Media>>;
@@ -44,7 +45,14 @@ export const events = (name: string, schema: z.ZodType, example?: string): Conte
   'text/event-stream': { name, schema, ...(example && { example }) },
 });
 
-const exposed = ['x-request-id', 'x-wick-placement', 'x-wick-fallback', 'x-wick-seed', 'retry-after'];
+const exposed = [
+  'x-request-id',
+  'x-wick-placement',
+  'x-wick-fallback',
+  'x-wick-seed',
+  'x-wick-filtered',
+  'retry-after',
+];
 
 /** Lets pages of any origin call, and read what is told in headers. */
 const open = (methods: string[]): MiddlewareHandler =>
@@ -80,7 +88,10 @@ export function addRoutes(app: Hono<EdgeEnv>, routes: readonly Route[]): void {
     };
     app.options(path, told, open(methods));
     app.all(path, told, (c) => {
-      throw new Failure('method_not_allowed', `${c.req.method} is not for ${c.req.path}; it takes ${allow}.`);
+      throw new Failure(
+        'method_not_allowed',
+        `${c.req.method} is not for ${tellablePath(c)}; it takes ${allow}.`,
+      );
     });
   }
 }

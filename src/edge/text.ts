@@ -5,21 +5,26 @@ import { type TokenTrace, wickPart } from '../api/trace.ts';
 import { namedType, otherForms } from './accept.ts';
 import { type Asked, askedInAddress, readAsked } from './asked.ts';
 import { watchCaller } from './caller.ts';
-import { type EdgeContext, serviceAccess } from './context.ts';
+import type { EdgeContext } from './context.ts';
 import { toFailure } from './failure.ts';
+import { filteredAnswer } from './filtering/filtered-answer.ts';
+import { filterAsked } from './filtering/filtered-body.ts';
+import { openFilter } from './filtering/request-filter.ts';
 import { withPings } from './pings.ts';
-import { type Answer, answer } from './placement.ts';
+import type { Answer } from './placement.ts';
 import { beginSoon, inOnePiece, serverSentEvent, streamed } from './responses.ts';
 
 const what = 'the text to go on from';
 
 export const postText = async (c: EdgeContext): Promise<Response> =>
-  writeOn(c, await readAsked(c.req.raw, what));
+  writeOn(c, () => readAsked(c.req.raw, what));
 
 export const getText = async (c: EdgeContext): Promise<Response> =>
-  writeOn(c, askedInAddress(c.req.raw, what));
+  writeOn(c, () => askedInAddress(c.req.raw, what));
 
-async function writeOn(c: EdgeContext, { prompt, texts, values }: Asked): Promise<Response> {
+async function writeOn(c: EdgeContext, read: () => Asked | Promise<Asked>): Promise<Response> {
+  const filter = openFilter(c);
+  const { prompt, texts, values } = await filterAsked(c, filter, await read());
   const options = parsePlainOptions(texts, values);
   c.header('vary', 'accept', { append: true });
   c.header('cache-control', 'no-store');
@@ -32,7 +37,7 @@ async function writeOn(c: EdgeContext, { prompt, texts, values }: Asked): Promis
   const caller = watchCaller(c);
   try {
     const wish = { ...options, input: { text: prompt } };
-    const asked = answer(wish, serviceAccess(c), caller.signal);
+    const asked = filteredAnswer(c, filter, wish, caller.signal);
     // Plain text has no signs of life: nothing is won by an early status.
     await beginSoon(c, asked, form === 'text/event-stream' ? 'stream' : 'whole');
     if (form === 'application/json') return await inOnePiece(c, caller, whole(asked));
@@ -46,10 +51,15 @@ async function writeOn(c: EdgeContext, { prompt, texts, values }: Asked): Promis
   }
 }
 
+const refusal = 'The answer ends here: what follows is refused by the policy of this site.';
+
 /** The text alone, ending in a line break. One that breaks off says so. */
 async function* plainText(asked: Promise<Answer>, requestId: string): AsyncGenerator<string> {
   try {
-    for await (const event of (await asked).events) if (event.type === 'delta') yield event.text;
+    for await (const event of (await asked).events) {
+      if (event.type === 'delta') yield event.text;
+      if (event.type === 'end' && event.finish_reason === 'content_filter') yield `\n\n[${refusal}]`;
+    }
   } catch (thrown) {
     const { message } = toFailure(thrown, requestId);
     yield `\n\n[${message}]\n`;
@@ -69,8 +79,8 @@ async function whole(asked: Promise<Answer>): Promise<object> {
     if (event.type === 'trace') tokens.push(...event.tokens);
     if (event.type === 'end') end = { finish_reason: event.finish_reason };
     if (event.type === 'done') {
-      const { usage, trace } = event;
-      return { model, text, ...end, usage, ...(trace && wickPart({ trace, tokens })) };
+      const { usage, trace, filtered } = event;
+      return { model, text, ...end, usage, ...wickPart({ trace, filtered, ...(trace && { tokens }) }) };
     }
   }
   throw new Error('The generation ended without its last event.');
@@ -89,8 +99,8 @@ async function* sentEvents(asked: Promise<Answer>, requestId: string): AsyncGene
       }
       if (event.type === 'end') end = { finish_reason: event.finish_reason };
       if (event.type === 'done') {
-        const { usage, trace } = event;
-        yield `event: done\n${serverSentEvent({ ...end, usage, ...wickPart({ trace, tokens }) })}`;
+        const { usage, trace, filtered } = event;
+        yield `event: done\n${serverSentEvent({ ...end, usage, ...wickPart({ trace, tokens, filtered }) })}`;
       }
     }
   } catch (thrown) {

@@ -1,12 +1,12 @@
 /** `POST /tokenize`, `POST /detokenize` and `POST /apply-template`: what a model reads, and as which tokens. */
 import { parseDetokenizeRequest, parseTemplateRequest, parseTokenizeRequest } from '../api/tokenization.ts';
-import { readJson } from './body.ts';
 import type { EdgeContext } from './context.ts';
+import { readFiltered } from './filtering/filtered-body.ts';
 import { inOnePiece } from './responses.ts';
 import { doTask, resultsOf } from './tasks.ts';
 
 export async function tokenize(c: EdgeContext): Promise<Response> {
-  const request = parseTokenizeRequest(await readJson(c.req.raw));
+  const request = parseTokenizeRequest((await readFiltered(c)).body);
   return doTask(c, request, ({ events }, caller) =>
     inOnePiece(
       c,
@@ -21,18 +21,22 @@ export async function tokenize(c: EdgeContext): Promise<Response> {
 
 /** vLLM's clients look for `prompt`, llama.cpp's for `content`. */
 export async function detokenize(c: EdgeContext): Promise<Response> {
-  const request = parseDetokenizeRequest(await readJson(c.req.raw));
+  const { filter, body } = await readFiltered(c);
+  const request = parseDetokenizeRequest(body);
   return doTask(c, request, ({ events }, caller) =>
     inOnePiece(
       c,
       caller,
-      resultsOf(events, 'text').then(([{ text }]) => ({ prompt: text, content: text })),
+      resultsOf(events, 'text').then(async ([{ text: read }]) => {
+        const text = await filter.checkInput(read, 'tokens');
+        return { prompt: text, content: text };
+      }),
     ),
   );
 }
 
 export async function applyTemplate(c: EdgeContext): Promise<Response> {
-  const request = parseTemplateRequest(await readJson(c.req.raw));
+  const request = parseTemplateRequest((await readFiltered(c)).body);
   return doTask(c, request, ({ events }, caller) =>
     inOnePiece(
       c,

@@ -18,6 +18,8 @@ export interface FilterSpan {
   /** How sure, 0 to 1. */
   score: number;
   action: Action;
+  /** What stands for it in the text that is sent on; where it stays, it does itself. */
+  written?: string;
   /** What spoke for it, for people. */
   why: string[];
   /** In which way of writing it was hidden, the outermost first. */
@@ -136,22 +138,24 @@ export function createFilterStream(
       for (const { start, end, members } of overlapping(acting.length > 0 ? acting : cluster.members)) {
         const surest = members.reduce((best, each) => (each.score > best.score ? each : best));
         const action = actions[Math.max(...members.map(({ type }) => actions.indexOf(decide(type).action)))];
+        send(start);
+        const stands = written[action](surest, held.slice(0, end - start));
         piece.spans.push({
           start,
           end,
           type: surest.type,
           score: surest.score,
           action,
+          ...(action !== 'allow' && { written: stands }),
           why: surest.why,
           via: surest.via,
         });
-        send(start);
         if (action === 'refuse') {
           const { type } = members.find((member) => decide(member.type).action === 'refuse')!;
           refused = { type, message: `The ${direction} holds what the policy refuses: ${type}.` };
           return { ...piece, refused };
         }
-        piece.text += written[action](surest, held.slice(0, end - start));
+        piece.text += stands;
         held = held.slice(end - start);
         sent = end;
       }

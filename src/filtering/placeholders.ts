@@ -6,6 +6,8 @@ export interface Placeholders {
   of(type: string, value: string, original: string): string;
   /** What a placeholder stands for; undefined if it stands for nothing. */
   original(placeholder: string): string | undefined;
+  /** Leaves to what they stand for the placeholders that a text has from before, and whose values are not known here. */
+  reserve(text: string): void;
 }
 
 export function createPlaceholders(): Placeholders {
@@ -26,19 +28,38 @@ export function createPlaceholders(): Placeholders {
       return placeholder;
     },
     original: (placeholder) => originals.get(placeholder),
+    reserve(text) {
+      for (const [, name, number] of text.matchAll(numbered)) {
+        const type = name.toLowerCase();
+        counts.set(type, Math.max(counts.get(type) ?? 0, Number(number)));
+      }
+    },
   };
 }
 
 const pattern = /\[[A-Z][A-Z_]{0,40}_\d{1,9}\]/g;
+const numbered = /\[([A-Z][A-Z_]{0,40})_(\d{1,9})\]/g;
 const open = openPattern(pattern);
 
-/** Puts values back into a text that comes in pieces. It holds back no more than the beginning of a placeholder. */
-export function createRestoreStream(placeholders: Placeholders): {
+export interface RestoreStream {
   push(text: string): string;
   end(): string;
-} {
+}
+
+/**
+ * Puts values back into a text that comes in pieces. It holds back no more than the beginning of a placeholder.
+ * @param written how a value is written in the text; as it is, where nothing is said
+ */
+export function createRestoreStream(
+  placeholders: Placeholders,
+  written = (value: string): string => value,
+): RestoreStream {
   let waiting = '';
-  const restored = (text: string) => text.replace(pattern, (found) => placeholders.original(found) ?? found);
+  const restored = (text: string) =>
+    text.replace(pattern, (found) => {
+      const value = placeholders.original(found);
+      return value === undefined ? found : written(value);
+    });
   return {
     push(text) {
       const all = waiting + text;

@@ -25,7 +25,7 @@ const ruleSchema = z.strictObject({
   action: z.enum(actions),
   /** Both, if it names none. */
   directions: z.array(direction).min(1).optional(),
-  /** The callers' keys, by name; all, if it names none. */
+  /** The callers whose keys these are, by their names in `callers`; all, if it names none. */
   keys: z.array(z.string().min(1)).min(1).optional(),
   /** Less sure than this is left alone; else the policy's. */
   min_score: score.optional(),
@@ -41,11 +41,20 @@ const exampleSchema = z.strictObject({
   refused: z.enum(types, { error: unknown }).optional(),
 });
 
-/** The form of a policy file. The first rule for an entity, direction and key decides; without one it is allowed. */
-export const policySchema = z.strictObject({
+const form = z.strictObject({
   version: z.literal(1),
   name: z.string().min(1),
   description: z.string().optional(),
+  /** Who has a key, by the name that rules have: the SHA-256 of the key, in hexadecimal digits. */
+  callers: z
+    .record(
+      z.string().min(1),
+      z
+        .string()
+        .regex(/^[\da-f]{64}$/i, 'expected the SHA-256 of a key, 64 hexadecimal digits')
+        .toLowerCase(),
+    )
+    .default({}),
   /** How sure a finding has to be, 0 to 1. */
   min_score: score.default(0.5),
   /** How long the checks of 100,000 units of text may take, or of a shorter piece, in milliseconds; longer, and it is refused. */
@@ -55,6 +64,32 @@ export const policySchema = z.strictObject({
   safety: safetySchema.optional(),
   /** Tested whenever the policy is loaded. */
   examples: z.array(exampleSchema).min(1),
+});
+
+/** The form of a policy file. The first rule for an entity, direction and key decides; without one it is allowed. */
+export const policySchema = form.superRefine(({ callers, rules, examples, safety }, context) => {
+  const known = (name: string, ...path: (string | number)[]) => {
+    if (Object.hasOwn(callers, name)) return;
+    const message = `there is no caller ${JSON.stringify(name)} in \`callers\``;
+    context.addIssue({ code: 'custom', message, path });
+  };
+  const names = new Map<string, string>();
+  for (const [name, hash] of Object.entries(callers)) {
+    const other = names.get(hash);
+    if (other !== undefined) {
+      const message = `the key is that of ${JSON.stringify(other)}`;
+      context.addIssue({ code: 'custom', message, path: ['callers', name] });
+    }
+    names.set(hash, name);
+  }
+  const all = (place: string[], part: { rules: { keys?: string[] }[]; examples: { key?: string }[] }) => {
+    for (const [i, { keys = [] }] of part.rules.entries())
+      for (const [j, name] of keys.entries()) known(name, ...place, 'rules', i, 'keys', j);
+    for (const [i, { key }] of part.examples.entries())
+      if (key !== undefined) known(key, ...place, 'examples', i, 'key');
+  };
+  all([], { rules, examples });
+  if (safety) all(['safety'], safety);
 });
 export type Policy = Readonly<z.infer<typeof policySchema>>;
 
@@ -82,4 +117,10 @@ export function decisionsOf(policy: Policy, direction: Direction, key?: string):
     }
     return decision;
   };
+}
+
+/** Whether a policy leaves everything as it is, for one direction and key. */
+export function allowsAll(policy: Policy, direction: Direction, key?: string): boolean {
+  const decide = decisionsOf(policy, direction, key);
+  return types.every((type) => decide(type).action === 'allow');
 }

@@ -25,6 +25,8 @@ export interface Finding {
 
 /** One that looks for a pattern: for an entity, or for a way of writing that may hide one. */
 interface Finder {
+  /** What it can find. */
+  types: readonly string[];
   pattern: RegExp;
   open: RegExp;
   hint: string | RegExp;
@@ -50,6 +52,7 @@ const MARGIN = 64;
 
 const detectorFinders = detectors.map((detector): Finder & { detector: Detector } => ({
   detector,
+  types: [detector.type],
   pattern: detector.pattern,
   open: openPattern(detector.pattern),
   hint: detector.hint,
@@ -71,6 +74,7 @@ function carrierFinder(carrier: Carrier, depth: number): Finder {
     ({ detector }) => carrier.types?.(detector.type, detector.group) ?? true,
   );
   return {
+    types: wanted.map(({ detector }) => detector.type),
     pattern: carrier.pattern,
     open: openPattern(carrier.pattern),
     hint: carrier.hint,
@@ -104,11 +108,18 @@ function carriersAt(depth: number): Finder[] {
 }
 
 /**
- * A scan for all entities, hidden ones too.
+ * A scan for entities, hidden ones too.
  * @param between called between finders: what it throws ends the scan
+ * @param wanted which types are looked for; others may be found, where one way of hiding hides both
  */
-export function createScan(between: () => void = () => {}): Scan {
-  const main = scanWith([...detectorFinders, ...carriersAt(0)], { between });
+export function createScan(
+  between: () => void = () => {},
+  wanted: (type: string) => boolean = () => true,
+): Scan {
+  const main = scanWith(
+    [...detectorFinders, ...carriersAt(0)].filter(({ types }) => types.some(wanted)),
+    { between },
+  );
   let backwards: Scan | undefined;
   let [read, recent] = [0, ''];
   return {
@@ -221,23 +232,33 @@ function firstMatch(pattern: RegExp, text: string, from: number): number {
 const holds = (text: string, hint: string | RegExp): boolean =>
   typeof hint === 'string' ? text.includes(hint) : text.search(hint) >= 0;
 
-type Regions = (finder: Finder) => Iterable<readonly [start: number, end: number]>;
+type Region = readonly [start: number, end: number];
+type Regions = (finder: Finder) => readonly Region[];
+
+const nowhere: readonly never[] = [];
 
 /**
  * The parts of a text in which a finder's pattern can match: those around its hints, as far as a match reaches. Finders
  * with the same hint share where it is.
  */
 function regionsOf(text: string): Regions {
-  const known = new Map<string | RegExp, number[]>();
-  return function* regions({ hint, longest }) {
-    const found = known.get(hint) ?? [...places(text, hint)];
-    known.set(hint, found);
+  const known = new Map<string | RegExp, readonly number[]>();
+  return ({ hint, longest }) => {
+    let found = known.get(hint);
+    if (!found) {
+      // Most hints are nowhere, and for them nothing is made.
+      found = holds(text, hint) ? [...places(text, hint)] : nowhere;
+      known.set(hint, found);
+    }
+    if (found.length === 0) return nowhere;
     const reach = longest + MARGIN;
+    const regions: Region[] = [];
     for (let i = 0; i < found.length; i++) {
       const start = Math.max(0, found[i] - reach);
       while (found[i + 1] - found[i] <= 2 * reach) i++;
-      yield [start, found[i] + reach];
+      regions.push([start, found[i] + reach]);
     }
+    return regions;
   };
 }
 

@@ -88,6 +88,7 @@ describe('requests', () => {
       includeUsage: false,
       placement: undefined,
       fallback: false,
+      restore: false,
     });
     expect(parseCompletionRequest({ model: 'm', prompt: ['a', 'b'] }).inputs).toEqual([
       { text: 'a' },
@@ -256,6 +257,7 @@ describe('requests', () => {
       model: undefined,
       placement: undefined,
       fallback: true,
+      restore: false,
       parameters: { max_tokens: 5, temperature: 0.5, stop: ['a', 'b'] },
     });
     expect(() => parsePlainOptions(new URLSearchParams('max_tokens=many'))).toThrow(/max_tokens/);

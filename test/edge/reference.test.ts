@@ -167,8 +167,9 @@ test('every code that is told stands in the table', () => {
     } catch {}
     for (const file of files.filter((each) => each.endsWith('.ts'))) {
       const text = readFileSync(new URL(`${room}/${file}`, folder), 'utf8');
+      // Zod's name for what a schema adds.
       for (const [, code] of text.matchAll(/\bcode: '(\w+)'/g))
-        expect(Object.keys(errorCodes)).toContain(code);
+        if (code !== 'custom') expect(Object.keys(errorCodes)).toContain(code);
     }
   }
 });

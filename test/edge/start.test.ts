@@ -1,10 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from 'vitest';
+import { temporaryFolder } from '../fixtures/tiny.ts';
 import { freePort, until } from './worker.ts';
 
 const wick = fileURLToPath(new URL('../../src/cli/wick.js', import.meta.url));
@@ -117,3 +119,30 @@ test('a port that is none is refused', async () => {
   await until('the sentence', () => lines.length > 0);
   expect(lines.join('\n')).toMatch(/PORT is "here"\. A port is a whole number/);
 });
+
+test.each([
+  ['is not there', undefined, /The policy cannot be read: .*no\.json/],
+  ['is no JSON', 'mask all', /The policy is not JSON/],
+  [
+    'names a caller that it does not know',
+    policyFor('nobody'),
+    /rules\.0\.keys\.0: there is no caller "nobody"/,
+  ],
+])('a policy that %s is refused before anything starts', async (_, text, sentence) => {
+  const file = join(temporaryFolder(), text === undefined ? 'no.json' : 'policy.json');
+  if (text !== undefined) await writeFile(file, text);
+  const { child, lines } = start({}, '--policy', file);
+  expect(await once(child, 'exit')).toEqual([1, null]);
+  await until('the sentence', () => lines.length > 0);
+  expect(lines.join('\n')).toMatch(sentence);
+});
+
+function policyFor(key: string): string {
+  const rules = [{ entities: ['*'], action: 'mask', keys: [key] }];
+  return JSON.stringify({
+    version: 1,
+    name: 'a',
+    rules,
+    examples: [{ text: '', direction: 'input', gives: '' }],
+  });
+}

@@ -50,7 +50,7 @@ beforeAll(async () => {
       return void setTimeout(() => line.leave(response), 5_500);
     }
     response.write(writeEvent({ type: 'start', prompt_tokens: 1, timings: { queue: 12.5, tokenize: 1 } }));
-    response.write(writeEvent({ type: 'delta', index: 0, text: 'So', tokens: [1] }));
+    response.write(writeEvent({ type: 'delta', index: 0, text: 'So, ', tokens: [1] }));
     setTimeout(() => {
       response.write(writeEvent({ type: 'waiting', place: 0 }));
       response.write(writeEvent({ type: 'end', index: 0, finish_reason: 'stop' }));
@@ -161,7 +161,7 @@ test('a silent stream is pinged, and the id of its request goes through to the s
   expect(response.headers.get('x-request-id')).toBe('mine-1');
   expect(response.headers.get('server-timing')).toMatch(/^queue;dur=12\.5, first_token/);
   const text = await response.text();
-  expect(text).toMatch(/"So".*\n\n: ping\n\n.*\[DONE\]/s);
+  expect(text).toMatch(/"So, ".*\n\n: ping\n\n.*\[DONE\]/s);
   expect(ids).toContain('mine-1');
 });
 

@@ -12,6 +12,7 @@ const policyOf = (
   loadPolicy({
     version: 1,
     name: 'test',
+    callers: { staff: 'a'.repeat(64) },
     rules,
     examples: [{ text: 'no', direction: 'input', gives: 'no' }],
   });

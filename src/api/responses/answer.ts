@@ -12,6 +12,7 @@ interface TextPart {
   logprobs: object[];
 }
 type Status = 'in_progress' | 'completed' | 'incomplete';
+type IncompleteReason = 'max_output_tokens' | 'content_filter';
 interface OutputMessage {
   type: 'message';
   id: string;
@@ -40,7 +41,7 @@ export interface ResponseObject {
   model: string;
   output: OutputItem[];
   error: { code: string; message: string } | null;
-  incomplete_details: { reason: 'max_output_tokens' } | null;
+  incomplete_details: { reason: IncompleteReason } | null;
   /** Of one that has ended by itself. */
   usage?: object;
   wick?: WickAnswer;
@@ -54,6 +55,12 @@ export interface ResponseEvent {
   response?: ResponseObject;
   [field: string]: unknown;
 }
+
+/** Ends that are not the answer's own. */
+const incompleteReasons: Readonly<Record<string, IncompleteReason | undefined>> = {
+  length: 'max_output_tokens',
+  content_filter: 'content_filter',
+};
 
 const now = () => Math.floor(Date.now() / 1000);
 
@@ -135,7 +142,7 @@ export async function* responseEvents(
     untold = [];
     return told;
   };
-  let ending: 'completed' | 'incomplete' = 'completed';
+  let incomplete: IncompleteReason | undefined;
   yield event('response.created', { response });
   yield event('response.in_progress', { response });
   for await (const each of events) {
@@ -172,7 +179,7 @@ export async function* responseEvents(
       traced.push(...each.tokens);
       untold.push(...each.tokens);
     } else if (each.type === 'end') {
-      if (each.finish_reason === 'length') ending = 'incomplete';
+      incomplete = incompleteReasons[each.finish_reason];
     } else if (each.type === 'done') {
       usage = each.usage;
       own = wickPart({ ...response.wick, ...each, ...(each.trace && { tokens: traced }) });
@@ -180,11 +187,12 @@ export async function* responseEvents(
   }
   if (!usage) throw new Error('The generation ended without its last event.');
   if (output.length === 0) yield* openMessage();
+  const ending = incomplete ? 'incomplete' : 'completed';
   yield* close(ending);
   Object.assign(response, {
     status: ending,
     completed_at: ending === 'completed' ? now() : null,
-    incomplete_details: ending === 'incomplete' ? { reason: 'max_output_tokens' } : null,
+    incomplete_details: incomplete ? { reason: incomplete } : null,
     usage: toldUsage(usage),
     ...own,
   });

@@ -102,6 +102,8 @@ export const responsesRequest = z.strictObject({
   /** wick's own: where the model answers, and whether the edge's may stand in for a service that is down. */
   placement: z.enum(['edge', 'service']).optional(),
   fallback: z.boolean().optional(),
+  /** wick's own: whether what placeholders stand for is put back in the answer, though not in what is kept of it. */
+  restore: z.boolean().optional(),
   ...traceFields,
 });
 type Request = z.infer<typeof responsesRequest>;
@@ -125,6 +127,8 @@ export interface ResponsesRequest {
   stream: boolean;
   placement?: 'edge' | 'service';
   fallback?: boolean;
+  /** Whether what placeholders stand for is put back in the answer. */
+  restore: boolean;
   /** Where a trace is asked for. */
   trace?: TraceOptions;
 }
@@ -149,6 +153,7 @@ export function parseResponsesRequest(body: unknown): ResponsesRequest {
     ...{ sent, model, parameters, placement, fallback },
     items: itemsOf(input as string | InputItem[]),
     tools: toolsOf(sent),
+    restore: sent.restore ?? false,
     store: sent.store ?? true,
     stream: sent.stream ?? false,
     trace: traceOf(sent),

@@ -41,7 +41,7 @@ export const responseAnswer = z.looseObject({
   model: z.string(),
   output: z.array(outputItem),
   error: z.object({ code: z.string(), message: z.string() }).nullable(),
-  incomplete_details: z.object({ reason: z.literal('max_output_tokens') }).nullable(),
+  incomplete_details: z.object({ reason: z.enum(['max_output_tokens', 'content_filter']) }).nullable(),
   previous_response_id: z.string().nullable(),
   store: z.boolean(),
   metadata: z.record(z.string(), z.string()),

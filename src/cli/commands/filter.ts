@@ -1,13 +1,13 @@
-import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import { groupOf } from '../../filtering/detectors.ts';
 import { type FilterPiece, type FilterSpan, filterText } from '../../filtering/filter-stream.ts';
-import { defaultPolicy, loadPolicy, proveSafety } from '../../filtering/load-policy.ts';
-import type { Direction, Policy } from '../../filtering/policy.ts';
+import { defaultPolicy, proveSafety } from '../../filtering/load-policy.ts';
+import type { Direction } from '../../filtering/policy.ts';
 import { checkSafety, type Judge, type Role, roles, type SafetyVerdict } from '../../filtering/safety.ts';
 import { loadClassifierFolder } from '../../service/classifier-folder.ts';
 import { printJson, styled } from '../output.ts';
+import { readPolicyFile } from '../policy-file.ts';
 import { printable } from '../remote/server.ts';
 
 interface Options {
@@ -52,7 +52,7 @@ export function filterCommand(): Command {
     .addHelpText('after', '\nA policy that hashes takes its secret from WICK_FILTER_SECRET.')
     .action(
       async (words: string[], { policy: file, direction, role, key, safety, json, explain }: Options) => {
-        const policy = file === undefined ? defaultPolicy() : readPolicy(file);
+        const policy = file === undefined ? defaultPolicy() : readPolicyFile(file).policy;
         const secret = process.env.WICK_FILTER_SECRET;
         const judge = safety ? await loadClassifierFolder(guardFolder, { threads: 1 }) : undefined;
         if (judge) await proveSafety(policy, judge);
@@ -69,16 +69,6 @@ export function filterCommand(): Command {
         }
       },
     );
-}
-
-function readPolicy(file: string): Policy {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new Error(`The policy cannot be read: ${(error as Error).message}.`, { cause: error });
-  }
-  return loadPolicy(text);
 }
 
 /** The texts of JSON lines. What is wrong with a line is told with its number, and ends the reading. */

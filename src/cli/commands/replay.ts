@@ -16,7 +16,7 @@ type Options = ServerOptions & { model?: string; force?: boolean; json?: boolean
 /** Who can make an answer again. */
 interface Player {
   revision: string | undefined;
-  play(signal: AbortSignal): Promise<number[][]>;
+  play(signal: AbortSignal): Promise<(number | null)[][]>;
 }
 
 /** `wick replay FILE`: an answer made again from its trace, and compared token by token. */
@@ -29,6 +29,8 @@ export function replayCommand(): Command {
     .option('--json', 'print what was found as one line of JSON')
     .action(async (file: string, options: Options) => {
       const trace = readTraceFile(file);
+      if (trace.choices.some((tokens) => tokens.some(({ id }) => id === null)))
+        throw new Error('Tokens of this answer are masked, so that another cannot be compared with it.');
       const stop = new AbortController();
       process.once('SIGINT', () => stop.abort());
       const server = serverOf(options);
@@ -57,7 +59,7 @@ interface Found {
 }
 
 /** Compares an answer's tokens with those that were made again. */
-export function compare({ choices }: AnswerTrace, again: readonly number[][]): Found {
+export function compare({ choices }: AnswerTrace, again: readonly (number | null)[][]): Found {
   const tokens = choices.reduce((sum, { length }) => sum + length, 0);
   for (let choice = 0; choice < Math.max(choices.length, again.length); choice++) {
     const [before, after] = [(choices[choice] ?? []).map(({ id }) => id), again[choice] ?? []];

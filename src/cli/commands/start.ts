@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
 import { bundleWorker, runWorker } from '../../edge/host.ts';
 import { printJson, styled } from '../output.ts';
+import { readPolicyFile } from '../policy-file.ts';
 
 const wick = fileURLToPath(new URL('../wick.js', import.meta.url));
 const models = fileURLToPath(new URL('../../../models', import.meta.url));
@@ -20,6 +21,7 @@ interface Options {
   port: number;
   servicePort: number;
   host: string;
+  policy?: string;
   json?: boolean;
 }
 
@@ -36,6 +38,10 @@ export function startCommand(): Command {
       portOf(WICK_SERVICE_PORT || '8788', 'WICK_SERVICE_PORT'),
     )
     .option('--host <address>', 'address at which the Worker listens', '127.0.0.1')
+    .option(
+      '--policy <file>',
+      'what may go in and come out; by default keys, means of payment and identity numbers are masked',
+    )
     .option('--json', 'write the log as one JSON object a line')
     .action(async (options: Options) => {
       process.exitCode = await start(options);
@@ -45,10 +51,11 @@ export function startCommand(): Command {
 type Part = 'wick' | 'edge' | 'service';
 type Log = (from: Part, line: string) => void;
 /** The environment that the Worker and the service share. */
-type Variables = { WICK_SERVICE_URL: string; WICK_SECRET: string };
+type Variables = { WICK_SERVICE_URL: string; WICK_SECRET: string; WICK_POLICY?: string };
 
 /** Runs both until a signal ends them. Returns the exit code: 0 after SIGTERM and SIGHUP, 130 after Ctrl-C. */
-async function start({ port, servicePort, host, json }: Options): Promise<number> {
+async function start({ port, servicePort, host, policy, json }: Options): Promise<number> {
+  const WICK_POLICY = policy === undefined ? undefined : readPolicyFile(policy).text;
   if (port === servicePort) throw new Error(`The Worker and the service cannot both have port ${port}.`);
   await refuseTakenPort(port, host, 'The Worker', 'PORT');
   await refuseTakenPort(servicePort, '127.0.0.1', 'The service', 'WICK_SERVICE_PORT');
@@ -58,6 +65,7 @@ async function start({ port, servicePort, host, json }: Options): Promise<number
   const variables = {
     WICK_SERVICE_URL: `http://127.0.0.1:${servicePort}`,
     WICK_SECRET: process.env.WICK_SECRET || randomBytes(32).toString('hex'),
+    ...(WICK_POLICY !== undefined && { WICK_POLICY }),
   };
 
   log('wick', 'Starting the service and the Worker.');

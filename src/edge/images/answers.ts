@@ -3,6 +3,7 @@
  * needs no more memory than one of a small one.
  */
 import { imageUsage } from '../../api/images.ts';
+import type { wickPart } from '../../api/trace.ts';
 import { toFailure } from '../failure.ts';
 import type { Part } from '../responses.ts';
 import type { Drawn } from './drawing.ts';
@@ -15,6 +16,8 @@ export interface AnswerHead {
   model: string;
   format: string;
   requestId: string;
+  /** wick's own part of the answer. */
+  own: ReturnType<typeof wickPart>;
 }
 
 const json = JSON.stringify;
@@ -27,7 +30,7 @@ const fixed = { quality: 'auto', background: 'auto' };
  * thrown. Later it stands in the object, after the images that are whole; one that was cut leaves no JSON.
  */
 export async function* jsonAnswer(head: AnswerHead, drawn: AsyncGenerator<Drawn>): AsyncGenerator<Part> {
-  const { model, format } = head;
+  const { model, format, own } = head;
   const opening = `{"created":${seconds()},"model":${json(model)},"output_format":${json(format)},"data":[`;
   let [begun, inImage, images, promptTokens, steps] = [false, false, 0, 0, 0];
   let size: string | undefined;
@@ -47,7 +50,7 @@ export async function* jsonAnswer(head: AnswerHead, drawn: AsyncGenerator<Drawn>
         yield `","seed":${event.seed}}`;
       } else if (event.type === 'done') {
         const usage = imageUsage(promptTokens, images, steps, event.seconds);
-        yield `${begun ? '' : opening}],"size":${json(size)},"usage":${json(usage)}}\n`;
+        yield `${begun ? '' : opening}],${json({ size, usage, ...own }).slice(1)}\n`;
       } else if (!inImage && (begun || event.type === 'progress')) {
         // White space, which notices a caller that has left.
         yield begun ? ' ' : opening;

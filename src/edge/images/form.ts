@@ -15,9 +15,13 @@ export interface EditForm {
 
 /**
  * Reads the form.
+ * @param checked gets its fields before anything else reads them
  * @throws Failure 415 if there is none, 413 if it or a file in it is too large, 400 if it has not the right parts
  */
-export async function readEditForm(request: Request): Promise<EditForm> {
+export async function readEditForm(
+  request: Request,
+  checked: (fields: Record<string, string>) => Promise<Record<string, string>>,
+): Promise<EditForm> {
   const contentType = request.headers.get('content-type') ?? '';
   if (!/^multipart\/form-data\b/i.test(contentType)) {
     const sent = contentType ? `not ${contentType.slice(0, 100)}` : 'and the request names none';
@@ -66,7 +70,7 @@ export async function readEditForm(request: Request): Promise<EditForm> {
     }
   }
   return {
-    request: parseEditFields(fields),
+    request: parseEditFields(await checked(fields)),
     image: new Uint8Array(await files.image.arrayBuffer()),
     ...(files.mask && { mask: new Uint8Array(await files.mask.arrayBuffer()) }),
   };

@@ -1,10 +1,12 @@
 /** `POST /v1/images/generations` and `POST /v1/images/edits`. */
 import type { DrawRequest } from '../../api/draw.ts';
 import { type ImageRequest, imageUsage, parseImageRequest } from '../../api/images.ts';
-import { readJson } from '../body.ts';
+import { wickPart } from '../../api/trace.ts';
 import { watchCaller } from '../caller.ts';
 import { type EdgeContext, serviceAccess } from '../context.ts';
 import { Failure } from '../failure.ts';
+import { filterBody, readFiltered } from '../filtering/filtered-body.ts';
+import { openFilter, type RequestFilter } from '../filtering/request-filter.ts';
 import { inOnePiece, markAnswer, streamed } from '../responses.ts';
 import type { ServiceAccess } from '../service.ts';
 import { type AnswerHead, eventAnswer, jsonAnswer, type Kind } from './answers.ts';
@@ -30,13 +32,16 @@ export async function generations(c: EdgeContext): Promise<Response> {
       'Generations take JSON. A form with an image is for POST /v1/images/edits.',
     );
   }
-  return answerImages(c, 'image_generation', parseImageRequest(await readJson(c.req.raw)), {});
+  const { filter, body } = await readFiltered(c);
+  return answerImages(c, 'image_generation', parseImageRequest(body), {}, filter);
 }
 
 /** `POST /v1/images/edits` */
 export async function edits(c: EdgeContext): Promise<Response> {
-  const { request, ...inputs } = await readEditForm(c.req.raw);
-  return answerImages(c, 'image_edit', request, inputs);
+  const filter = openFilter(c);
+  const checked = async (fields: object) => (await filterBody(c, filter, fields)) as Record<string, string>;
+  const { request, ...inputs } = await readEditForm(c.req.raw, checked);
+  return answerImages(c, 'image_edit', request, inputs, filter);
 }
 
 async function answerImages(
@@ -44,6 +49,7 @@ async function answerImages(
   kind: Kind,
   request: ImageRequest,
   inputs: Inputs,
+  filter: RequestFilter,
 ): Promise<Response> {
   if (isAsync(c)) return submitJob(c, request, inputs);
   const access = serviceAccess(c);
@@ -54,7 +60,9 @@ async function answerImages(
     const asked: DrawRequest = { model, prompt, parameters, ...encoded(inputs) };
     const drawn = await begun(draw(access!, asked, caller.signal));
     markAnswer(c, 'service', false);
-    const head = { kind, model, format: parameters.output_format, requestId: c.get('requestId') };
+    const filtered = filter.told();
+    const own = wickPart(filtered.length > 0 ? { filtered } : {});
+    const head = { kind, model, format: parameters.output_format, requestId: c.get('requestId'), own };
     if (request.stream) {
       const parts = eventAnswer(head, drawn, request.includeProgress);
       return streamed(c, caller, parts, 'text/event-stream; charset=utf-8');
@@ -75,7 +83,7 @@ const encoded = (inputs: Inputs): { image?: string; mask?: string } =>
 async function urlAnswer(
   c: EdgeContext,
   { secret }: ServiceAccess,
-  { model, format }: AnswerHead,
+  { model, format, own }: AnswerHead,
   drawn: AsyncGenerator<Drawn>,
 ): Promise<object> {
   const created = Math.floor(Date.now() / 1000);
@@ -97,7 +105,7 @@ async function urlAnswer(
     size = `${event.width}x${event.height}`;
   }
   const usage = imageUsage(promptTokens, data.length, steps, seconds);
-  return { created, model, output_format: format, data, size, expires_at: expires, usage };
+  return { created, model, output_format: format, data, size, expires_at: expires, usage, ...own };
 }
 
 /** Whether the answer is to be a job, as `?async=1` asks. */

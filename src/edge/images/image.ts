@@ -14,6 +14,8 @@ import { readAsked } from '../asked.ts';
 import { type Caller, watchCaller } from '../caller.ts';
 import { type EdgeContext, serviceAccess } from '../context.ts';
 import { Failure, toFailure } from '../failure.ts';
+import { filterAsked } from '../filtering/filtered-body.ts';
+import { openFilter } from '../filtering/request-filter.ts';
 import { inOnePiece, serverSentEvent, streamed } from '../responses.ts';
 import type { ServiceAccess, ServiceModel } from '../service.ts';
 import { type CollectedEvent, collectImages } from './collect.ts';
@@ -23,13 +25,17 @@ import { immutable, keepImage, keptImage, versionOf } from './kept-image.ts';
 /** `GET /image/PROMPT` */
 export async function getImage(c: EdgeContext): Promise<Response> {
   const url = new URL(c.req.url);
-  const { prompt, ending } = nameOf(url.pathname);
-  return answer(c, parseImageOptions(prompt, { ending, accepted: acceptedFormat(c) }, url.searchParams));
+  const { prompt: named, ending } = nameOf(url.pathname);
+  const asked = { prompt: named, texts: url.searchParams, values: {} };
+  const { prompt, texts } = await filterAsked(c, openFilter(c), asked);
+  return answer(c, parseImageOptions(prompt, { ending, accepted: acceptedFormat(c) }, texts));
 }
 
 /** `POST /image` */
 export async function postImage(c: EdgeContext): Promise<Response> {
-  const { prompt, texts, values } = await readAsked(c.req.raw, 'a description of an image');
+  const filter = openFilter(c);
+  const asked = await readAsked(c.req.raw, 'a description of an image');
+  const { prompt, texts, values } = await filterAsked(c, filter, asked);
   return answer(c, parseImageOptions(prompt, { accepted: acceptedFormat(c) }, texts, values));
 }
 

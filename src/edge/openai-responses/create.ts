@@ -4,6 +4,7 @@ import {
   failedEvents,
   newResponse,
   numbered,
+  type OutputItem,
   type ResponseEvent,
   type ResponseObject,
   responseEvents,
@@ -13,33 +14,51 @@ import { parseResponsesRequest, type ResponsesRequest } from '../../api/response
 import type { TextTask } from '../../api/tasks.ts';
 import { readJson } from '../body.ts';
 import { watchCaller } from '../caller.ts';
-import { type EdgeContext, serviceAccess } from '../context.ts';
+import type { EdgeContext } from '../context.ts';
 import { toFailure } from '../failure.ts';
+import { filteredAnswer } from '../filtering/filtered-answer.ts';
+import { filterBody, filterValue } from '../filtering/filtered-body.ts';
+import { openFilter } from '../filtering/request-filter.ts';
 import { withPings } from '../pings.ts';
-import { answer } from '../placement.ts';
 import { beginSoon, inOnePiece, streamed } from '../responses.ts';
 import { beginTask, resultsOf } from '../tasks.ts';
 import { checkSize, keepResponse, readResponse } from './store.ts';
 import { truncated } from './truncation.ts';
 
 export async function createResponse(c: EdgeContext): Promise<Response> {
-  const request = parseResponsesRequest(await readJson(c.req.raw));
-  const { sent, items, parameters, tools, model, placement, fallback, trace } = request;
-  const history = await historyOf(c, sent.previous_response_id);
+  const filter = openFilter(c);
+  const body = await readJson(c.req.raw);
+  // What stands for values in it from before goes on standing for them.
+  const history = (await filterValue(filter, await historyOf(c, body), ['previous_response_id'])) as Item[];
+  filter.placeholders.reserve(JSON.stringify(history));
+  const request = parseResponsesRequest(await filterBody(c, filter, body));
+  const { sent, items, parameters, tools, model, placement, fallback, restore, trace } = request;
   if (request.store) checkSize([...history, ...items]);
   const caller = watchCaller(c);
   try {
     let messages = messagesOf(sent.instructions, [...history, ...items]);
     if (sent.truncation === 'auto') messages = await fitted(c, request, messages, caller.signal);
-    const wish = { model, placement, fallback, parameters, trace, input: { messages, ...tools } };
-    const asked = answer(wish, serviceAccess(c), caller.signal);
+    const kept: string[] = [];
+    const wish = {
+      model,
+      placement,
+      fallback,
+      parameters,
+      trace,
+      restore,
+      kept,
+      input: { messages, ...tools },
+    };
+    const asked = filteredAnswer(c, filter, wish, caller.signal);
     await beginSoon(c, asked, request.stream ? 'stream' : 'whole');
     const event = numbered();
     const begun = async () => {
       const { model, placement, fallback, events } = await asked;
       const response = newResponse(request, model, fallback ? { placement, fallback } : undefined);
       const finish = async () => {
-        if (request.store) await keepResponse(c, { response, input: items, history });
+        if (!request.store) return;
+        const unrestored = restore ? { ...response, output: withTexts(response.output, kept) } : response;
+        await keepResponse(c, { response: unrestored, input: items, history });
       };
       return { response, events: responseEvents(response, events, event, finish) };
     };
@@ -52,9 +71,18 @@ export async function createResponse(c: EdgeContext): Promise<Response> {
   }
 }
 
-/** All that was said up to a response, its own output included. */
-async function historyOf(c: EdgeContext, id: string | undefined): Promise<Item[]> {
-  if (id === undefined) return [];
+/** Items of an answer with their texts as they are kept, in the same order. */
+const withTexts = (output: readonly OutputItem[], texts: readonly string[]): OutputItem[] =>
+  output.map((item, i) =>
+    item.type === 'message'
+      ? { ...item, content: item.content.map((part) => ({ ...part, text: texts[i] ?? '' })) }
+      : { ...item, arguments: texts[i] ?? '' },
+  );
+
+/** All that was said up to the response that a request goes on from, its own output included. */
+async function historyOf(c: EdgeContext, body: unknown): Promise<Item[]> {
+  const { previous_response_id: id } = (body ?? {}) as { previous_response_id?: unknown };
+  if (typeof id !== 'string') return [];
   const { history, input, response } = await readResponse(c, id, 'previous_response_id');
   return [...history, ...input, ...response.output];
 }

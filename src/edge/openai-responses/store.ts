@@ -78,6 +78,6 @@ const callerOf = (c: EdgeContext): Promise<string> => sha256(`key ${c.req.header
 const absent = (id: string, param: string): Failure =>
   new Failure(
     'response_not_found',
-    `There is no response "${id.slice(0, 100)}": it was not kept, its time is over, or it was deleted.`,
+    `There is no response${isId(id) ? ` "${id}"` : ' of this id'}: it was not kept, its time is over, or it was deleted.`,
     { param },
   );

@@ -4,6 +4,7 @@ const ofAll = {
   model: 'Which model answers; `GET /v1/models` lists them.',
   placement: 'Where it answers: at the edge, or on the service behind it.',
   fallback: 'Whether the model at the edge may answer where the service is down.',
+  restore: 'Whether what placeholders of the filter stand for is put back in the answer.',
   stream: 'Whether the answer comes as events while it is made.',
   stream_options: 'What a stream tells besides.',
   seed: 'What chance begins with: the same seed gives the same answer. Drawn where there is none.',

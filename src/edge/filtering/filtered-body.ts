@@ -1,0 +1,92 @@
+/** What comes in, filtered before anything else reads it: all texts in a body, a form or an address. */
+import { pathName } from '../../api/errors.ts';
+import type { Asked } from '../asked.ts';
+import { readJson } from '../body.ts';
+import type { EdgeContext } from '../context.ts';
+import { Failure } from '../failure.ts';
+import { openFilter, type RequestFilter } from './request-filter.ts';
+
+/** How deep values may stand in one another. */
+const DEPTH = 128;
+
+/** Fields whose numbers are told to a model, or held to; any other number is a setting. */
+const withNumbers = new Set(['tools', 'functions', 'response_format', 'structured_outputs', 'text']);
+
+type Path = readonly (string | number)[];
+
+/**
+ * The JSON body of a request, filtered.
+ * @throws Failure as `readJson` does; 400 if something in it is refused; 500 if the site's policy is broken
+ */
+export async function readFiltered(c: EdgeContext): Promise<{ filter: RequestFilter; body: unknown }> {
+  const filter = openFilter(c);
+  return { filter, body: await filterBody(c, filter, await readJson(c.req.raw)) };
+}
+
+/** A body that has been read. */
+export async function filterBody(c: EdgeContext, filter: RequestFilter, body: unknown): Promise<unknown> {
+  if (!filter.acts.input) return body;
+  const filtered = await filterValue(filter, body, []);
+  tellInput(c, filter);
+  return filtered;
+}
+
+/** What people ask for by hand. */
+export async function filterAsked(c: EdgeContext, filter: RequestFilter, asked: Asked): Promise<Asked> {
+  if (!filter.acts.input) return asked;
+  const filtered = {
+    prompt: await filter.checkInput(asked.prompt, 'prompt'),
+    texts: await filterOptions(filter, asked.texts),
+    values: (await filterValue(filter, asked.values, [])) as Asked['values'],
+  };
+  tellInput(c, filter);
+  return filtered;
+}
+
+/** Options of an address or a form, with their names. */
+async function filterOptions(filter: RequestFilter, options: URLSearchParams): Promise<URLSearchParams> {
+  const filtered = new URLSearchParams();
+  for (const [name, text] of options) {
+    const param = await filter.checkInput(name, 'The name of an option');
+    filtered.append(param, await filter.checkInput(text, param));
+  }
+  return filtered;
+}
+
+/** Tells in a header what became of what came in; doors whose answers have no room for it tell it in no other way. */
+export function tellInput(c: EdgeContext, filter: RequestFilter): void {
+  const done = filter.told().map(({ type, action, count }) => `${type};action=${action};count=${count}`);
+  if (done.length > 0) c.header('x-wick-filtered', done.join(', '));
+}
+
+/** A value with all its texts and names filtered. */
+export async function filterValue(filter: RequestFilter, value: unknown, path: Path): Promise<unknown> {
+  if (typeof value === 'string') return filter.checkInput(value, pathName(path) || 'The body');
+  if (typeof value === 'number') {
+    if (!withNumbers.has(String(path[0]))) return value;
+    const text = await filter.checkInput(String(value), pathName(path));
+    return text === String(value) ? value : text;
+  }
+  if (typeof value !== 'object' || value === null) return value;
+  if (path.length > DEPTH) {
+    throw new Failure('invalid_value', `The body has values in more than ${DEPTH} others.`, {
+      param: pathName(path.slice(0, 2)),
+    });
+  }
+  if (Array.isArray(value)) {
+    // Of a million tokens none is a text.
+    if (value.every((each) => typeof each === 'number') && !withNumbers.has(String(path[0]))) return value;
+    const filtered: unknown[] = [];
+    for (const [i, each] of value.entries()) filtered.push(await filterValue(filter, each, [...path, i]));
+    return filtered;
+  }
+  const filtered = new Map<string, unknown>();
+  for (const [name, each] of Object.entries(value)) {
+    const told = await filter.checkInput(name, pathName([...path, 'a name']));
+    // Two names that are masked to the same are still two.
+    let own = told;
+    for (let other = 2; filtered.has(own); other++) own = `${told}_${other}`;
+    filtered.set(own, await filterValue(filter, each, [...path, own]));
+  }
+  return Object.fromEntries(filtered);
+}
