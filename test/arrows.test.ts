@@ -17,7 +17,8 @@ const arrows: Record<string, string[]> = {
   alignment: ['graph', 'architecture', 'data', 'training'],
   generation: ['graph/rewrites'],
   filtering: [],
-  api: [],
+  // What an answer may be asked to be like stands in requests and in policies.
+  api: ['filtering/form/answer-form'],
   edge: ['generation', 'filtering', 'api'],
   service: ['generation', 'filtering', 'api'],
   widget: ['api'],

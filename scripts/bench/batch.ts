@@ -1,11 +1,13 @@
 /**
  * Many callers at once: what is written in all for sixteen beside what is written for one, beside llama.cpp
- * (node-llama-cpp, Q4_0) for sixteen, and how long callers wait for a token while a long prompt comes in.
+ * (node-llama-cpp, Q4_0) for sixteen, and how long callers wait for a token, and newcomers for their first, while a long
+ * prompt is read.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { createBatchDecoder } from '../../src/generation/engine/batch-decoder.ts';
@@ -20,6 +22,8 @@ import { installedPeers } from './decode/peers.ts';
 import { config, smolShape } from './decode/shape.ts';
 
 const LONG = 1500;
+/** Milliseconds from one newcomer to the next while the long prompt is read. */
+const COMING = 300;
 
 export async function run({ args }: { args: string[] }): Promise<BenchResult> {
   const { values } = parseArgs({
@@ -58,10 +62,25 @@ export async function run({ args }: { args: string[] }): Promise<BenchResult> {
 
   const busy = engine();
   const writing = together(busy, callers, prompt, 3 * tokens, 7);
-  await new Promise((go) => setTimeout(go, 3000));
+  await sleep(3000);
   const began = performance.now();
-  const [first] = await write(busy, promptOf(LONG, 7777, config.vocab_size), 1, 7777);
+  const long = write(busy, promptOf(LONG, 7777, config.vocab_size), 1, 7777);
+  let reading = true;
+  const read = () => {
+    reading = false;
+  };
+  long.then(read, read);
+  // Others come meanwhile, with short prompts.
+  const newcomers: Promise<number>[] = [];
+  for (let seed = 8000; reading; seed++) {
+    const came = performance.now();
+    const answer = write(busy, promptOf(prompt, seed, config.vocab_size), 4, seed);
+    newcomers.push(answer.then(([first]) => first - came));
+    await sleep(COMING);
+  }
+  const [first] = await long;
   const times = await writing;
+  const waits = await Promise.all(newcomers);
   const late = times.flatMap((each) =>
     each.slice(1).flatMap((time, i) => (time > began && each[i] < first ? [time - each[i]] : [])),
   );
@@ -76,6 +95,9 @@ export async function run({ args }: { args: string[] }): Promise<BenchResult> {
       over_llamacpp: round2(many / other),
       tokens_per_second: round1(many),
       long_prompt_first_token_ms: Math.round(first - began),
+      newcomers: waits.length,
+      newcomer_first_token_p50_ms: Math.round(quantile(waits, 0.5)),
+      newcomer_first_token_p99_ms: Math.round(quantile(waits, 0.99)),
       inter_token_p50_beside_it_ms: Math.round(quantile(late, 0.5)),
       inter_token_p99_beside_it_ms: Math.round(quantile(late, 0.99)),
       callers,

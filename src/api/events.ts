@@ -97,6 +97,8 @@ const generationEvents = [
     timings: timings.optional(),
     trace: requestTrace.optional(),
     filtered: z.array(filtered).optional(),
+    /** Of the answer's texts, the hardest. */
+    reading_level: z.number().optional(),
   }),
 ] as const;
 const generationEvent = z.discriminatedUnion('type', generationEvents);

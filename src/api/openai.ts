@@ -3,6 +3,7 @@
  * not served are refused by name.
  */
 import { z } from 'zod';
+import { type AnswerForm, answerFormFields, answerFormOf } from '../filtering/form/answer-form.ts';
 import { constraintFields, constraintOf } from './constraint.ts';
 import { BadRequest, parse } from './errors.ts';
 import type { GenerationInput } from './events.ts';
@@ -34,6 +35,7 @@ const common = {
   /** wick's own: whether what placeholders stand for is put back in the answer. */
   restore: z.boolean().optional(),
   ...traceFields,
+  ...answerFormFields,
 };
 
 const promptText = wellFormed(1_000_000);
@@ -89,6 +91,8 @@ export interface TextRequest {
   functionCall?: boolean;
   /** Where a trace is asked for. */
   trace?: TraceOptions;
+  /** In which form the answer is asked for. */
+  form: AnswerForm;
 }
 
 /**
@@ -144,6 +148,7 @@ export function parseChatCompletionRequest(body: unknown): TextRequest {
 const ownNames = [
   ...['model', 'stream', 'stream_options', 'placement', 'fallback', 'restore'],
   ...Object.keys(traceFields),
+  ...Object.keys(answerFormFields),
   ...Object.keys(inertParameters),
   ...Object.keys(constraintFields),
 ];
@@ -172,5 +177,6 @@ function textRequest(request: Common, inputs: GenerationInput[]): TextRequest {
     fallback: fallback ?? false,
     restore: restore ?? false,
     trace: traceOf(request),
+    form: answerFormOf(request),
   };
 }

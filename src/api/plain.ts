@@ -1,5 +1,6 @@
 /** What people ask `/text` for: the parameters of a generation by their names, in an address, a form or JSON. */
 import { z } from 'zod';
+import { type AnswerForm, answerFormFields, answerFormOf } from '../filtering/form/answer-form.ts';
 import { parse } from './errors.ts';
 import type { Parameters } from './openai.ts';
 import { readOptions } from './options.ts';
@@ -23,6 +24,8 @@ export const plainOptions = options.partial().extend({
   fallback: z.boolean().optional(),
   restore: z.boolean().optional(),
   ...traceFields,
+  format: answerFormFields.format,
+  end_at_sentence: answerFormFields.end_at_sentence,
 });
 
 export interface PlainOptions {
@@ -32,6 +35,8 @@ export interface PlainOptions {
   /** Whether what placeholders stand for is put back in the answer. */
   restore: boolean;
   parameters: Parameters;
+  /** In which form the answer is asked for. */
+  form: AnswerForm;
   /** Where a trace is asked for. */
   trace?: TraceOptions;
 }
@@ -54,7 +59,13 @@ export function parsePlainOptions(
     restore = false,
     trace,
     trace_candidates,
+    format,
+    end_at_sentence,
     ...parameters
   } = parse(plainOptions, given);
-  return { model, placement, fallback, restore, parameters, trace: traceOf({ trace, trace_candidates }) };
+  return {
+    ...{ model, placement, fallback, restore, parameters },
+    trace: traceOf({ trace, trace_candidates }),
+    form: answerFormOf({ format, end_at_sentence }),
+  };
 }

@@ -104,9 +104,13 @@ export const wickAnswer = z
     timings: timings.optional().describe('Milliseconds, measured where the work was done.'),
     trace: requestTrace.optional(),
     filtered: z.array(filtered).optional().describe('What the filter has found, and what it did.'),
+    reading_level: z
+      .number()
+      .optional()
+      .describe('The school year at which the answer is understood, where the request sets a limit.'),
   })
   .describe(
-    "wick's own: who answered, where that was not who was asked; how long it took; its trace; what was filtered.",
+    "wick's own: who answered, where that was not who was asked; how long it took; its trace; what was filtered; how hard it is to read.",
   );
 /** The same of an answer with one choice, which has the trace of its tokens here. */
 export const wickAnswerOfOne = wickAnswer.extend({
@@ -118,8 +122,8 @@ export const wickEventOfOne = wickAnswerOfOne.pick({ tokens: true }).optional();
 
 /** That part of an answer, where there is something to say in it. */
 export function wickPart(given: WickAnswer): { wick?: WickAnswer } {
-  const { placement, fallback, timings, trace, tokens, filtered } = given;
-  const said = { placement, fallback, timings, trace, tokens, filtered };
+  const { placement, fallback, timings, trace, tokens, filtered, reading_level } = given;
+  const said = { placement, fallback, timings, trace, tokens, filtered, reading_level };
   const part = Object.fromEntries(Object.entries(said).filter(([, value]) => value !== undefined));
   return Object.keys(part).length > 0 ? { wick: part } : {};
 }

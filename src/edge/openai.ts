@@ -39,7 +39,7 @@ async function complete(
   try {
     const { inputs, ...wish } = request;
     const ask = (place: number) =>
-      filteredAnswer(c, filter, { ...wish, input: inputs[place] }, caller.signal);
+      filteredAnswer(c, filter, { ...wish, input: inputs[place], whole: !request.stream }, caller.signal);
     const first = ask(0);
     await beginSoon(c, first, request.stream ? 'stream' : 'whole');
     const began = async () => {
@@ -87,6 +87,7 @@ async function* joined(
   let timings: Timings | undefined;
   let trace: RequestTrace | undefined;
   let filtered: Filtered[] | undefined;
+  let reading_level: number | undefined;
   for (let place = 0; place < prompts; place++) {
     const events = place === 0 ? first : (await ask(place)).events;
     for await (const event of events) {
@@ -96,6 +97,7 @@ async function* joined(
         usage = usage ? addUsage(usage, event.usage) : event.usage;
         trace ??= event.trace;
         filtered = event.filtered;
+        reading_level ??= event.reading_level;
         timings =
           timings && event.timings
             ? { ...timings, total: timings.total + event.timings.total }
@@ -103,7 +105,7 @@ async function* joined(
       } else yield { ...event, index: place * choices + event.index };
     }
   }
-  yield { type: 'done', usage: usage!, timings, trace, filtered };
+  yield { type: 'done', usage: usage!, timings, trace, filtered, reading_level };
 }
 
 const addUsage = (a: Usage, b: Usage): Usage => ({

@@ -36,7 +36,7 @@ async function writeOn(c: EdgeContext, read: () => Asked | Promise<Asked>): Prom
   }
   const caller = watchCaller(c);
   try {
-    const wish = { ...options, input: { text: prompt } };
+    const wish = { ...options, input: { text: prompt }, whole: form === 'application/json' };
     const asked = filteredAnswer(c, filter, wish, caller.signal);
     // Plain text has no signs of life: nothing is won by an early status.
     await beginSoon(c, asked, form === 'text/event-stream' ? 'stream' : 'whole');

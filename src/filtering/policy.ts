@@ -1,6 +1,7 @@
 /** What is done about what is found: data that a site owner writes. */
 import { z } from 'zod';
 import { groupOf, types } from './detectors.ts';
+import { answerForm } from './form/answer-form.ts';
 import { safetySchema } from './safety.ts';
 
 export const actions = ['allow', 'replace', 'hash', 'mask', 'refuse'] as const;
@@ -62,6 +63,8 @@ const form = z.strictObject({
   rules: z.array(ruleSchema).min(1),
   /** What is done about what a text means; without it nothing is. */
   safety: safetySchema.optional(),
+  /** The form of answers where a request says none of its own. */
+  answers: answerForm.default({}),
   /** Tested whenever the policy is loaded. */
   examples: z.array(exampleSchema).min(1),
 });

@@ -89,6 +89,7 @@ describe('requests', () => {
       placement: undefined,
       fallback: false,
       restore: false,
+      form: {},
     });
     expect(parseCompletionRequest({ model: 'm', prompt: ['a', 'b'] }).inputs).toEqual([
       { text: 'a' },
@@ -258,6 +259,7 @@ describe('requests', () => {
       placement: undefined,
       fallback: true,
       restore: false,
+      form: {},
       parameters: { max_tokens: 5, temperature: 0.5, stop: ['a', 'b'] },
     });
     expect(() => parsePlainOptions(new URLSearchParams('max_tokens=many'))).toThrow(/max_tokens/);

@@ -1,5 +1,6 @@
 /** `POST /v1/responses` on the wire: requests checked. Parameters that are not served are refused by name. */
 import { z } from 'zod';
+import { type AnswerForm, answerFormFields, answerFormOf } from '../../filtering/form/answer-form.ts';
 import { type Constraint, jsonSchema } from '../constraint.ts';
 import { BadRequest, parse } from '../errors.ts';
 import type { Parameters } from '../openai.ts';
@@ -105,6 +106,7 @@ export const responsesRequest = z.strictObject({
   /** wick's own: whether what placeholders stand for is put back in the answer, though not in what is kept of it. */
   restore: z.boolean().optional(),
   ...traceFields,
+  ...answerFormFields,
 });
 type Request = z.infer<typeof responsesRequest>;
 
@@ -131,6 +133,8 @@ export interface ResponsesRequest {
   restore: boolean;
   /** Where a trace is asked for. */
   trace?: TraceOptions;
+  /** In which form the answer is asked for. */
+  form: AnswerForm;
 }
 
 /**
@@ -157,6 +161,7 @@ export function parseResponsesRequest(body: unknown): ResponsesRequest {
     store: sent.store ?? true,
     stream: sent.stream ?? false,
     trace: traceOf(sent),
+    form: answerFormOf(sent),
   };
 }
 

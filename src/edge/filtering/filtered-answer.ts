@@ -1,13 +1,20 @@
 /** An answer by the site's policy: prompts of tokens before it, its events behind it, and what was done told with it. */
 import type { GenerationEvent } from '../../api/events.ts';
+import type { AnswerForm } from '../../filtering/form/answer-form.ts';
 import { type EdgeContext, serviceAccess } from '../context.ts';
+import { askInForm } from '../form/ask.ts';
+import { shapeAnswer } from '../form/shape-answer.ts';
 import { type Answer, answer, type Wish } from '../placement.ts';
 import { filterAnswer } from './filter-answer.ts';
 import type { RequestFilter } from './request-filter.ts';
 import { restoreAnswer } from './restore-answer.ts';
+import { sitePolicy } from './site-policy.ts';
 import { filterTokens } from './token-prompts.ts';
 
 export interface FilteredWish extends Wish {
+  /** In which form it is asked for, and whether it is sent when it is whole. */
+  form: AnswerForm;
+  whole: boolean;
   /** Whether what placeholders stand for is put back. */
   restore: boolean;
   /** Gets the texts of the answer as they are before that. */
@@ -21,9 +28,10 @@ export interface FilteredWish extends Wish {
 export async function filteredAnswer(
   c: EdgeContext,
   filter: RequestFilter,
-  { restore, kept, ...wish }: FilteredWish,
+  { restore, kept, form: asked, whole, ...given }: FilteredWish,
   signal: AbortSignal,
 ): Promise<Answer> {
+  const { wish, shape } = askInForm(given, asked, sitePolicy(c.env).policy.answers, whole);
   const { input, parameters } = wish;
   const begun = await answer(
     'tokens' in input
@@ -35,7 +43,8 @@ export async function filteredAnswer(
     serviceAccess(c),
     signal,
   );
-  if (!filter.acts.input && !filter.acts.output) return begun;
+  const shaped = (events: Answer['events']) => ({ ...begun, events: shapeAnswer(events, shape) });
+  if (!filter.acts.input && !filter.acts.output) return shaped(begun.events);
   const form = {
     choices: parameters.n ?? 1,
     json: /^json_/.test(parameters.constraint?.type ?? ''),
@@ -45,7 +54,7 @@ export async function filteredAnswer(
   let { events } = begun;
   if (filter.acts.output) events = filterAnswer(events, filter, form);
   if (restore) events = restoreAnswer(events, filter.placeholders, form.json, kept);
-  return { ...begun, events: reported(events, filter) };
+  return shaped(reported(events, filter));
 }
 
 async function* reported(

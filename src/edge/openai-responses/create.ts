@@ -12,6 +12,7 @@ import {
 import { type Item, messagesOf } from '../../api/responses/items.ts';
 import { parseResponsesRequest, type ResponsesRequest } from '../../api/responses/request.ts';
 import type { TextTask } from '../../api/tasks.ts';
+import { instructionsOf } from '../../filtering/form/wishes.ts';
 import { readJson } from '../body.ts';
 import { watchCaller } from '../caller.ts';
 import type { EdgeContext } from '../context.ts';
@@ -19,6 +20,8 @@ import { toFailure } from '../failure.ts';
 import { filteredAnswer } from '../filtering/filtered-answer.ts';
 import { filterBody, filterValue } from '../filtering/filtered-body.ts';
 import { openFilter } from '../filtering/request-filter.ts';
+import { sitePolicy } from '../filtering/site-policy.ts';
+import { instructed } from '../form/ask.ts';
 import { withPings } from '../pings.ts';
 import { beginSoon, inOnePiece, streamed } from '../responses.ts';
 import { beginTask, resultsOf } from '../tasks.ts';
@@ -32,7 +35,7 @@ export async function createResponse(c: EdgeContext): Promise<Response> {
   const history = (await filterValue(filter, await historyOf(c, body), ['previous_response_id'])) as Item[];
   filter.placeholders.reserve(JSON.stringify(history));
   const request = parseResponsesRequest(await filterBody(c, filter, body));
-  const { sent, items, parameters, tools, model, placement, fallback, restore, trace } = request;
+  const { sent, items, parameters, tools, model, placement, fallback, restore, trace, form } = request;
   if (request.store) checkSize([...history, ...items]);
   const caller = watchCaller(c);
   try {
@@ -47,6 +50,8 @@ export async function createResponse(c: EdgeContext): Promise<Response> {
       trace,
       restore,
       kept,
+      form,
+      whole: !request.stream,
       input: { messages, ...tools },
     };
     const asked = filteredAnswer(c, filter, wish, caller.signal);
@@ -90,14 +95,15 @@ async function historyOf(c: EdgeContext, body: unknown): Promise<Item[]> {
 /** The conversation without the turns for which the model has no room. */
 function fitted(
   c: EdgeContext,
-  { parameters, tools, ...place }: ResponsesRequest,
+  { parameters, tools, form, ...place }: ResponsesRequest,
   messages: ChatMessages,
   signal: AbortSignal,
 ): Promise<ChatMessages> {
+  const instructions = instructionsOf({ ...sitePolicy(c.env).policy.answers, ...form });
   return truncated(messages, parameters.max_tokens, async (some) => {
     const task: TextTask = {
       task: 'tokenize',
-      input: { messages: some, ...tools },
+      input: { messages: instructed(some, instructions), ...tools },
       special: false,
       add_generation_prompt: true,
     };

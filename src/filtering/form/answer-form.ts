@@ -13,36 +13,46 @@ const language = z
     }
   }, 'expected a language as BCP 47 writes it, like "de" or "pt-BR"');
 
+const schoolYear = 'expected a school year from 1 to 18';
+const names = Object.keys(styles)
+  .map((name) => `\`${name}\``)
+  .join(', ');
+
 /** The fields, wick's own beside OpenAI's. */
 export const answerFormFields = {
-  /** A style by its name, or described in words. */
   style: z
     .string()
     .min(1, 'expected a style')
     .max(500, 'expected at most 500 characters')
-    .describe(`One of ${Object.keys(styles).join(', ')}, or a description in words.`)
-    .optional(),
+    .optional()
+    .describe(`Tone and style: a name (${names}), or a description in words.`),
   format: z
     .enum(['plain', 'markdown', 'html', 'json'])
-    .describe('html is made of the Markdown that the model writes, and safe to put into a page.')
-    .optional(),
-  language: language.describe('BCP 47: the language that the model is asked to answer in.').optional(),
+    .optional()
+    .describe(
+      '`plain` and `html` are made of the Markdown that the model writes; `json` holds the answer to JSON.',
+    ),
+  language: language
+    .optional()
+    .describe('The language that the model is asked to answer in, as BCP 47 writes it.'),
   end_at_sentence: z
     .boolean()
-    .describe('Where the answer is cut by its length, leave out the part of a sentence at its end.')
-    .optional(),
+    .optional()
+    .describe('Whether an answer that is cut by its length leaves out the part of a sentence at its end.'),
   max_reading_level: z
-    .number()
-    .min(1, 'expected a school year from 1 to 18')
-    .max(18, 'expected a school year from 1 to 18')
-    .describe('The school year (Automated Readability Index, English) at which it is to be understood.')
-    .optional(),
+    .number(schoolYear)
+    .min(1, schoolYear)
+    .max(18, schoolYear)
+    .optional()
+    .describe('The school year at which the answer is to be understood (Automated Readability Index).'),
 };
 export const answerForm = z.strictObject(answerFormFields);
 export type AnswerForm = z.infer<typeof answerForm>;
 
-/** What a request says, and for the rest what the site does. */
-export const withDefaults = (asked: AnswerForm, defaults: AnswerForm = {}): AnswerForm => ({
-  ...defaults,
-  ...Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined)),
-});
+/** The form that a request with these fields asks for: no more than it says. */
+export const answerFormOf = (request: AnswerForm): AnswerForm => {
+  const names = Object.keys(answerFormFields) as (keyof AnswerForm)[];
+  return Object.fromEntries(
+    names.flatMap((name) => (request[name] === undefined ? [] : [[name, request[name]]])),
+  );
+};
