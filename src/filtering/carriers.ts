@@ -1,4 +1,5 @@
 /** Ways of writing in which a text hides another: each finds a stretch, and reads what is in it. */
+import { type Detector, NO_FORM } from './detector.ts';
 import { END_OF_DIRECTION, RIGHT_TO_LEFT } from './normalize.ts';
 
 /** What is read, and of each of its units where in the stretch it stands; of none, that it is in the whole. */
@@ -15,7 +16,7 @@ export interface Carrier {
   hint: string | RegExp;
   decode(stretch: string): Decoded | undefined;
   /** What is looked for in it; all, if it says nothing. */
-  types?: (type: string, group: string) => boolean;
+  types?: (detector: Detector) => boolean;
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true });
@@ -120,8 +121,10 @@ export const carriers: readonly Carrier[] = [
       /\d/.test(stretch)
         ? decodeParts(stretch, /[oliszb|]/gi, (letter) => digitOf[letter.toLowerCase()])
         : undefined,
-    types: (type, group) =>
-      group === 'national_id' || ['card', 'phone', 'ip_address', 'date_of_birth'].includes(type),
+    // What has no form of its own would be found in any words.
+    types: ({ type, group, score }) =>
+      score > NO_FORM &&
+      (group === 'national_id' || ['card', 'phone', 'ip_address', 'date_of_birth'].includes(type)),
   },
   {
     name: 'digits for letters',
@@ -129,7 +132,7 @@ export const carriers: readonly Carrier[] = [
     pattern:
       /(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,5}(?:c[0o]m|[0o]rg|d[e3]|n[e3]t|[e3]du|inf[0o]|i[o0])(?!\w)/gi,
     decode: (stretch) => decodeParts(stretch, /\d(?=\w*$)/g, (digit) => letterOf[digit] ?? digit),
-    types: (type) => type === 'email',
+    types: ({ type }) => type === 'email',
   },
   {
     name: 'spelled signs',
@@ -143,7 +146,7 @@ export const carriers: readonly Carrier[] = [
       decodeParts(stretch, / ?[[({<] ?(?:at|@|dot|\.) ?[\])}>] ?| (?:at|dot|punkt|punto) | /gi, (sign) =>
         /at|@/i.test(sign) ? '@' : sign === ' ' ? '' : '.',
       ),
-    types: (type) => type === 'email',
+    types: ({ type }) => type === 'email',
   },
 ];
 

@@ -30,6 +30,9 @@ export const CONTEXT = 0.5;
 /** How many units before a match are searched for words. */
 export const CONTEXT_LENGTH = 64;
 
+/** The score of what words before it alone tell. */
+export const NO_FORM = 0.05;
+
 /** What is less sure than this is not told, nor checked. */
 export const FLOOR = 0.35;
 

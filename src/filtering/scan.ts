@@ -70,9 +70,7 @@ const detectorFinders = detectors.map((detector): Finder & { detector: Detector 
 }));
 
 function carrierFinder(carrier: Carrier, depth: number): Finder {
-  const wanted = detectorFinders.filter(
-    ({ detector }) => carrier.types?.(detector.type, detector.group) ?? true,
-  );
+  const wanted = detectorFinders.filter(({ detector }) => carrier.types?.(detector) ?? true);
   return {
     types: wanted.map(({ detector }) => detector.type),
     pattern: carrier.pattern,

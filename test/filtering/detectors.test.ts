@@ -153,3 +153,27 @@ test('a megabyte made against the patterns is read to its end', () => {
   ])
     expect(spansOf(unit.repeat(1e6 / unit.length)).length).toBeGreaterThanOrEqual(0);
 });
+
+describe('telephone numbers as people write them', () => {
+  const phonesIn = (text: string) =>
+    spansOf(text).flatMap(({ type, start, end }) => (type === 'phone' ? [text.slice(start, end)] : []));
+
+  test.each([
+    ['call me at 555-123-4567 or 001-541-754-3010x123', '555-123-4567', '001-541-754-3010x123'],
+    ['on (541)754-3010x0123 or 541.754.3010', '(541)754-3010x0123', '541.754.3010'],
+    ['+1-555-010-2000 ext. 44, or +44 20 7946 0018', '+1-555-010-2000 ext. 44', '+44 20 7946 0018'],
+    ['Phone number is: 555 01 99 22 1. Reach me at 7654321.', '555 01 99 22 1', '7654321'],
+    ['Telefon 030 / 1234567', '030 / 1234567'],
+  ])('%s', (text, ...found) => {
+    expect(phonesIn(text)).toEqual(found);
+  });
+
+  test.each([
+    'She scored 123 456 7890 points in 2010-2015, on 10.12.2015, and paid 1,234,567.',
+    '| 101 | Smart Phone | 2020-01-01 | 1 | Electronics |',
+    'His phone has 12000000 transistors.',
+    'Ticket 555-123-456 of order 100-200-3000.',
+  ])('none: %s', (text) => {
+    expect(phonesIn(text)).toEqual([]);
+  });
+});
