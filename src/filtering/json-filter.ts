@@ -67,6 +67,9 @@ export function createJsonFilter(filter: TextFilter): TextFilter {
       else if (character === '"') {
         take(character, character, false);
         inString = !inString;
+      } else if (character === ',' && !inString) {
+        // Here it stands between two values, and within no number.
+        take(';', character);
       } else take(character);
     }
     return plain;

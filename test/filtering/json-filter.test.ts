@@ -100,6 +100,16 @@ const escapedJson = fc
     }
   });
 
+test('numbers of a list are found one by one', async () => {
+  for (const json of [
+    '[1,2,4111111111111111]',
+    '[-4111111111111111,4111111111111111]',
+    '[5,[4111111111111111,0]]',
+  ])
+    expect((await filtered([json])).text, json).not.toContain('4111');
+  expect((await filtered(['[4111,1111,1111,1111]'])).text).toBe('[4111,1111,1111,1111]');
+});
+
 test('any JSON stays JSON of the same shape, without what was found, the same in any pieces', async () => {
   await fc.assert(
     fc.asyncProperty(escapedJson, fc.array(fc.nat({ max: 60 }), { maxLength: 12 }), async (json, cuts) => {
