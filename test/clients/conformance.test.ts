@@ -29,7 +29,9 @@ type Timings = {
   queue: number; tokenize: number; prefill: number; first_token: number; total: number;
   cached?: number; proposed?: number; accepted?: number;
 };
-type Wick<T> = T & { wick?: { placement?: 'edge' | 'service'; fallback?: boolean; timings?: Timings } };
+/** What the site's policy did. */
+type Filtered = { type: string; direction: 'input' | 'output'; action: string; count: number };
+type Wick<T> = T & { wick?: { placement?: 'edge' | 'service'; fallback?: boolean; timings?: Timings; filtered?: Filtered[] } };
 export type Chat = Wick<OpenAI.Chat.ChatCompletion>;
 export type ChatChunk = Wick<OpenAI.Chat.ChatCompletionChunk>;
 export type Completion = Wick<OpenAI.Completion>;
@@ -154,6 +156,8 @@ test('the judge sees a field too many, one too few and a wrong one', async () =>
 test('every answer and every chunk is as OpenAI describes it', async () => {
   const messages = [{ role: 'user', content: 'Write a story about a cat.' }];
   const chat = { model, messages, max_tokens: 4 };
+  const card = 'My card is 4111 1111 1111 1111.';
+  const paying = [{ role: 'user', content: card }];
   const completion = { model, prompt: 'Once upon a time', max_tokens: 4 };
   const stream = { stream: true, stream_options: { include_usage: true } };
   const likely = { logprobs: true, top_logprobs: 2, n: 2, seed: 1 };
@@ -189,6 +193,20 @@ test('every answer and every chunk is as OpenAI describes it', async () => {
     }),
     answers('a chat held to a schema', 'Chat', '/v1/chat/completions', held),
     answers('a streamed chat held to a schema', 'ChatChunk', '/v1/chat/completions', { ...held, ...stream }),
+    answers('a chat of which something is masked', 'Chat', '/v1/chat/completions', {
+      ...chat,
+      messages: paying,
+    }),
+    answers('a streamed chat of which something is masked', 'ChatChunk', '/v1/chat/completions', {
+      ...{ ...chat, ...stream, messages: paying },
+    }),
+    answers('a completion of which something is masked', 'Completion', '/v1/completions', {
+      ...{ ...completion, prompt: card, logprobs: 1 },
+    }),
+    answers('a response of which something is masked', 'Respond', '/v1/responses', {
+      ...responding,
+      input: card,
+    }),
     answers('a response', 'Respond', '/v1/responses', responding),
     answers('a streamed response', 'RespondEvent', '/v1/responses', { ...responding, stream: true }),
     answers('a response with logprobs', 'Respond', '/v1/responses', { ...responding, ...thought }),

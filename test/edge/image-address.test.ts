@@ -265,3 +265,27 @@ test('who accepts events is told how far it is, and then the address', async () 
     ['error', expect.objectContaining({ error: expect.objectContaining({ param: null }) })],
   ]);
 });
+
+test('what the policy masks is in no drawing, address, tag or answer', async () => {
+  const card = '4111 1111 1111 1111';
+  const masked = '*'.repeat(card.length);
+  const asked = (prompt: string, accept: string) =>
+    get(`/image/${encodeURIComponent(prompt)}.png?seed=3&size=64x64&negative=${encodeURIComponent(card)}`, {
+      headers: { accept },
+    });
+  const image = await asked(`a card ${card}`, 'image/png');
+  expect(image.status).toBe(200);
+  const { prompt, parameters } = service.drawings.at(-1)!;
+  expect([prompt, parameters.negative_prompt]).toEqual([`a card ${masked}`, masked]);
+  expect(image.headers.get('x-wick-filtered')).toBe('card;action=mask;count=2');
+  expect(image.headers.get('etag')).toBe((await asked(`a card ${masked}`, 'image/png')).headers.get('etag'));
+  const { url } = (await (await asked(`a card ${card}`, 'application/json')).json()) as { url: string };
+  expect(decodeURIComponent(url)).toContain(`/image/a card ${masked}.png?`);
+  const posted = await get('/image', {
+    method: 'POST',
+    body: `a card ${card}`,
+    headers: { accept: 'text/event-stream' },
+  });
+  expect(await posted.text()).not.toMatch(/4111/);
+  expect(service.drawings.at(-1)!.prompt).toBe(`a card ${masked}`);
+});

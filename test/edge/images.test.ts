@@ -52,6 +52,23 @@ test("the official client's images are real ones, and all of the answer is told"
   });
 });
 
+test('what the policy masks is not drawn from, whole, edited or as a job', async () => {
+  const prompt = 'a card 4111 1111 1111 1111';
+  const masked = `a card ${'*'.repeat(19)}`;
+  const whole = (await (await post({ prompt, size: '64x64' })).json()) as { wick: object };
+  expect(whole.wick).toEqual({ filtered: [{ type: 'card', direction: 'input', action: 'mask', count: 1 }] });
+  const form = new FormData();
+  const square = sharp({ create: { width: 64, height: 64, channels: 3, background: 'red' } }).png();
+  form.set('image', new Blob([await square.toBuffer()]), 'a.png');
+  form.set('prompt', prompt);
+  expect((await call('/v1/images/edits', { method: 'POST', body: form })).status).toBe(200);
+  const before = service.drawings.length;
+  const job = await post({ prompt, size: '64x64' }, {}, '/v1/images/generations?async=1');
+  expect([job.status, job.headers.get('x-wick-filtered')]).toEqual([202, 'card;action=mask;count=1']);
+  await until('the drawing of the job', () => service.drawings.length > before);
+  expect(service.drawings.slice(-3).map((drawing) => drawing.prompt)).toEqual([masked, masked, masked]);
+});
+
 interface Answer {
   data?: { b64_json?: string; url?: string; seed: number }[];
   expires_at?: number;

@@ -1,5 +1,6 @@
 /** What comes in, filtered before anything else reads it: all texts in a body, a form or an address. */
 import { pathName } from '../../api/errors.ts';
+import type { Role } from '../../filtering/safety.ts';
 import type { Asked } from '../asked.ts';
 import { readJson } from '../body.ts';
 import type { EdgeContext } from '../context.ts';
@@ -59,12 +60,38 @@ export function tellInput(c: EdgeContext, filter: RequestFilter): void {
   if (done.length > 0) c.header('x-wick-filtered', done.join(', '));
 }
 
+/** Whose words are not the user's, by the role of a message, the type of an item, and the field of a body. */
+const roleOfMessage: Readonly<Record<string, Role>> = {
+  ...{ system: 'system', developer: 'system', user: 'user', assistant: 'assistant' },
+  ...{ tool: 'tool', function: 'tool' },
+};
+const roleOfItem: Readonly<Record<string, Role>> = {
+  function_call: 'assistant',
+  function_call_output: 'tool',
+};
+const roleOfField: Readonly<Record<string, Role>> = {
+  instructions: 'system',
+  tools: 'system',
+  functions: 'system',
+};
+
+function roleIn({ role, type }: { role?: unknown; type?: unknown }): Role | undefined {
+  const of = (roles: Readonly<Record<string, Role>>, name: unknown) =>
+    typeof name === 'string' && Object.hasOwn(roles, name) ? roles[name] : undefined;
+  return of(roleOfMessage, role) ?? of(roleOfItem, type);
+}
+
 /** A value with all its texts and names filtered. */
-export async function filterValue(filter: RequestFilter, value: unknown, path: Path): Promise<unknown> {
-  if (typeof value === 'string') return filter.checkInput(value, pathName(path) || 'The body');
+export async function filterValue(
+  filter: RequestFilter,
+  value: unknown,
+  path: Path,
+  role: Role = roleOfField[String(path[0])] ?? 'user',
+): Promise<unknown> {
+  if (typeof value === 'string') return filter.checkInput(value, pathName(path) || 'The body', role);
   if (typeof value === 'number') {
     if (!withNumbers.has(String(path[0]))) return value;
-    const text = await filter.checkInput(String(value), pathName(path));
+    const text = await filter.checkInput(String(value), pathName(path), role);
     return text === String(value) ? value : text;
   }
   if (typeof value !== 'object' || value === null) return value;
@@ -77,16 +104,18 @@ export async function filterValue(filter: RequestFilter, value: unknown, path: P
     // Of a million tokens none is a text.
     if (value.every((each) => typeof each === 'number') && !withNumbers.has(String(path[0]))) return value;
     const filtered: unknown[] = [];
-    for (const [i, each] of value.entries()) filtered.push(await filterValue(filter, each, [...path, i]));
+    for (const [i, each] of value.entries())
+      filtered.push(await filterValue(filter, each, [...path, i], path.length > 0 ? role : undefined));
     return filtered;
   }
+  const whose = roleIn(value) ?? (path.length > 0 ? role : undefined);
   const filtered = new Map<string, unknown>();
   for (const [name, each] of Object.entries(value)) {
-    const told = await filter.checkInput(name, pathName([...path, 'a name']));
+    const told = await filter.checkInput(name, pathName(path) || 'The body', role);
     // Two names that are masked to the same are still two.
     let own = told;
     for (let other = 2; filtered.has(own); other++) own = `${told}_${other}`;
-    filtered.set(own, await filterValue(filter, each, [...path, own]));
+    filtered.set(own, await filterValue(filter, each, [...path, own], whose));
   }
   return Object.fromEntries(filtered);
 }

@@ -34,7 +34,15 @@ interface Mask {
   written: number;
 }
 
-const bytesOf = (text: string): number => new TextEncoder().encode(text).length;
+/** Bytes of UTF-8, those of half a surrogate pair being half of the pair's: of a text in pieces they add up. */
+function bytesOf(text: string): number {
+  let bytes = 0;
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i);
+    bytes += unit < 0x80 ? 1 : unit < 0x800 || (unit >= 0xd800 && unit < 0xe000) ? 2 : 3;
+  }
+  return bytes;
+}
 const stars = (text: string): string => '*'.repeat([...text].length);
 
 /**
@@ -115,16 +123,12 @@ export function createTokenQueue(aligned: boolean, hides: (text: string) => bool
   };
 }
 
-function maskedLogprob({ id: _, text, logprob: __, ...rest }: TokenLogprob): TokenLogprob {
+/** What stands for a likelihood that is not told; clients want a number. */
+const UNTOLD = -9999;
+
+function maskedLogprob({ text }: TokenLogprob): TokenLogprob {
   const masked = stars(text);
-  return {
-    ...rest,
-    id: 0,
-    text: masked,
-    bytes: [...new TextEncoder().encode(masked)],
-    logprob: null,
-    top: [],
-  };
+  return { id: 0, text: masked, bytes: [...new TextEncoder().encode(masked)], logprob: UNTOLD, top: [] };
 }
 
 const maskedTrace = ({ text, milliseconds }: TokenTrace): TokenTrace => ({

@@ -9,6 +9,7 @@ import {
 import { createJsonFilter, isJson, type TextFilter } from '../../filtering/json-filter.ts';
 import { createPlaceholders, type Placeholders } from '../../filtering/placeholders.ts';
 import { actions, allowsAll, type Direction, decisionsOf, type Policy } from '../../filtering/policy.ts';
+import type { Role } from '../../filtering/safety.ts';
 import { createScan } from '../../filtering/scan.ts';
 import { macrotask } from '../../generation/macrotask.ts';
 import type { EdgeContext } from '../context.ts';
@@ -23,9 +24,10 @@ export interface RequestFilter {
   /**
    * What becomes of a text that comes in.
    * @param param what in the request it is
+   * @param role whose words they are
    * @throws Failure 400 if it is refused
    */
-  checkInput(text: string, param: string): Promise<string>;
+  checkInput(text: string, param: string, role?: Role): Promise<string>;
   /** A filter for one text that is answered. */
   openOutput(json?: boolean): TextFilter;
   /** What becomes of a whole text that is answered. */
