@@ -72,6 +72,9 @@ export const drawRequest = z.strictObject({
 /** The body of the service's `POST /v1/draw`. */
 export type DrawRequest = z.infer<typeof drawRequest>;
 
+/** The body of the service's `POST /v1/check-image`; the answer is `{"unsafe": …}`, what a safety checker says. */
+export const checkImageRequest = z.strictObject({ image: base64Image });
+
 const index = z.number().int().min(0);
 const drawing = [
   /** Sent when it waits, and again whenever its place changes. `place` 1 is next. */
@@ -104,7 +107,9 @@ const drawing = [
     width: index,
     height: index,
   }),
-  /** `seconds` is the time of drawing, without waiting. */
+  /** Image `index` was drawn and is not sent: a safety checker objects to it. */
+  z.object({ type: z.literal('withheld'), index }),
+  /** `images` are those that were sent. `seconds` is the time of drawing, without waiting. */
   z.object({ type: z.literal('done'), images: index, seconds: z.number() }),
 ] as const;
 

@@ -34,9 +34,14 @@ export const imagesAnswer = z.object({
   expires_at: seconds.optional(),
   usage,
   wick: z
-    .object({ filtered: z.array(filtered) })
-    .optional()
-    .describe('What the filter has found, and what it did.'),
+    .object({
+      filtered: z.array(filtered).optional().describe('What the filter has found, and what it did.'),
+      withheld: z
+        .array(count)
+        .optional()
+        .describe('Which of the images, from 0 on, were drawn and are not sent: a safety checker objects.'),
+    })
+    .optional(),
 });
 
 /** An event of a stream; its type begins with `image_generation` or `image_edit`. */

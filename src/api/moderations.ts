@@ -26,7 +26,7 @@ const part = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('image_url'),
     /** An address, or the image itself as a `data:` one. */
-    image_url: z.strictObject({ url: z.string().min(1).max(1_000_000) }),
+    image_url: z.strictObject({ url: z.string().min(1).max(6_000_000) }),
   }),
 ]);
 const many = 256;

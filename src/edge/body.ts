@@ -7,7 +7,7 @@ const limit = 1_000_000;
 const rest = { bytes: 32_000_000, milliseconds: 10_000 };
 
 /** @throws Failure 413, 415 if they are packed, 400 if the bytes are not UTF-8, or there are none */
-export async function readText(request: Request, what: string): Promise<string> {
+export async function readText(request: Request, what: string, most = limit): Promise<string> {
   const encoding = request.headers.get('content-encoding') ?? 'identity';
   if (encoding.toLowerCase() !== 'identity') {
     const sent = encoding.slice(0, 100);
@@ -16,7 +16,7 @@ export async function readText(request: Request, what: string): Promise<string> 
       `The body is packed (${sent}), and is taken unpacked alone.`,
     );
   }
-  const bytes = await readBytes(request, limit);
+  const bytes = await readBytes(request, most);
   if (bytes.byteLength === 0) throw new Failure('empty_body', `The request has no body; it takes ${what}.`);
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
@@ -29,10 +29,10 @@ export async function readText(request: Request, what: string): Promise<string> 
  * JSON, whatever type it says it has: `curl -d` calls any text a form.
  * @throws Failure 413, 415 if it is of another type and no JSON, 400 if it is no JSON
  */
-export async function readJson(request: Request): Promise<unknown> {
+export async function readJson(request: Request, most?: number): Promise<unknown> {
   const type = mediaType(request);
   if (type.startsWith('multipart/')) throw notJson(type);
-  const text = await readText(request, 'a JSON object');
+  const text = await readText(request, 'a JSON object', most);
   try {
     return JSON.parse(text);
   } catch (error) {

@@ -9,16 +9,35 @@ import {
 import { macrotask } from '../generation/macrotask.ts';
 import { readJson } from './body.ts';
 import { watchCaller } from './caller.ts';
-import type { EdgeContext } from './context.ts';
+import { type EdgeContext, serviceAccess } from './context.ts';
 import { Failure } from './failure.ts';
 import { guard } from './guard.ts';
-import { inOnePiece } from './responses.ts';
+import { checkImageOnService, type ServiceAccess } from './service.ts';
+
+/** Bytes of a body: one image, as large as the service takes one, and texts. */
+const BODY_LIMIT = 6_500_000;
+/** UTF-16 units of all texts together: seconds of an isolate's one thread. */
+const TEXT_LIMIT = 1_000_000;
 
 export async function moderations(c: EdgeContext): Promise<Response> {
-  const { input } = parseModerationRequest(await readJson(c.req.raw));
+  const { input } = parseModerationRequest(await readJson(c.req.raw, BODY_LIMIT));
   const inputs = partsOf(input);
+  const units = inputs.flat().reduce((sum, part) => sum + (part.type === 'text' ? part.text.length : 0), 0);
+  if (units > TEXT_LIMIT)
+    throw new Failure(
+      'invalid_value',
+      `The texts have ${units} units together; at most ${TEXT_LIMIT} are judged.`,
+      {
+        param: 'input',
+      },
+    );
   const caller = watchCaller(c);
-  return inOnePiece(c, caller, judged(inputs, caller.signal));
+  try {
+    // Held until it is known, seconds at most: a text that could not be judged must not look like an answer.
+    return c.json(await judged(inputs, serviceAccess(c), caller.signal));
+  } finally {
+    caller.finished();
+  }
 }
 
 type Part = Exclude<ModerationRequest['input'][number], string>;
@@ -30,22 +49,43 @@ function partsOf(input: ModerationRequest['input']): Part[][] {
   return typeof input[0] === 'string' ? parts.map((part) => [part]) : [parts];
 }
 
-async function judged(inputs: readonly Part[][], signal: AbortSignal): Promise<object> {
+async function judged(
+  inputs: readonly Part[][],
+  access: ServiceAccess | undefined,
+  signal: AbortSignal,
+): Promise<object> {
   const results = [];
   for (const parts of inputs) {
     // Others' requests go on between two texts.
     if (results.length > 0) await macrotask();
     const verdicts: Verdict[] = [];
-    for (const [i, part] of parts.entries()) verdicts.push(await verdictOn(part, `input[${i}]`, signal));
+    for (const [i, part] of parts.entries())
+      verdicts.push(await verdictOn(part, `input[${i}]`, access, signal));
     results.push(moderationResult(verdicts));
   }
   return { id: `modr-${crypto.randomUUID().replaceAll('-', '')}`, model: moderationModel, results };
 }
 
-async function verdictOn(part: Part, param: string, signal: AbortSignal): Promise<Verdict> {
+async function verdictOn(
+  part: Part,
+  param: string,
+  access: ServiceAccess | undefined,
+  signal: AbortSignal,
+): Promise<Verdict> {
   if (part.type === 'text') {
     const classifier = await guard();
     return { kind: 'text', ...(await classifier.judge(part.text, signal)) };
   }
-  throw new Failure('moderation_unavailable', 'No model that judges images is here.', { param });
+  const { unsafe } = await checkImageOnService(access, bytesOf(part.image_url.url, param), param, signal);
+  // A checker says yes or no, and of one category.
+  return { kind: 'image', categories: { sexual: unsafe }, scores: { sexual: unsafe ? 1 : 0 } };
+}
+
+/** The file of an image in base64. Nothing is fetched for a caller: an address may be anybody's. */
+function bytesOf(url: string, param: string): string {
+  const base64 = /^data:image\/[\w.+-]{1,40};base64,([A-Za-z0-9+/]+={0,2})$/.exec(url)?.[1];
+  if (base64) return base64;
+  throw new Failure('invalid_value', 'An image to be judged is sent itself, as data:image/png;base64,….', {
+    param: `${param}.image_url.url`,
+  });
 }

@@ -93,6 +93,36 @@ export const runTaskOnService = (
 ): AsyncGenerator<TaskEvent> =>
   eventsOnService(access, '/v1/tasks', request, readTaskEvents, patience.event, signal);
 
+/**
+ * Whether the service's safety checker objects to an image.
+ * @param image a file in base64
+ * @param param what in the request it is
+ * @throws ServiceDown; Failure 501 where there is no checker, 400 for what is no image
+ */
+export async function checkImageOnService(
+  access: ServiceAccess | undefined,
+  image: string,
+  param: string,
+  signal: AbortSignal,
+): Promise<{ unsafe: boolean }> {
+  if (!access)
+    throw new Failure(
+      'moderation_unavailable',
+      'Images are judged on the service, and this Worker has none behind it.',
+      { param },
+    );
+  const response = await ask(access, 'POST', '/v1/check-image', JSON.stringify({ image }), signal);
+  const body = (await response
+    .clone()
+    .json()
+    .catch(() => ({}))) as Partial<ErrorObject> & { unsafe?: boolean };
+  if (response.ok && typeof body.unsafe === 'boolean') return { unsafe: body.unsafe };
+  const { code, message = '' } = body.error ?? {};
+  if (code === 'moderation_unavailable') throw new Failure(code, message, { param });
+  if (response.status === 400 && code) throw new Failure({ status: 400, code }, message, { param });
+  throw await refusal(response);
+}
+
 /** What is told of it here: all but its failure and its signs of life. */
 type Told<Event> = Exclude<Event, { type: 'error' } | { type: 'waiting' }>;
 

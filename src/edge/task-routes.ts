@@ -31,7 +31,7 @@ export const taskRoutes: readonly Route[] = [
     group: 'Text',
     summary: 'Whether texts and images may be harmful',
     description:
-      "OpenAI's thirteen categories, judged at the edge by wick-guard, which any of OpenAI's names of a moderation model stands for as well. A text of any length is read in windows, and has each category as much as the window that has it most. Several texts have a result each; parts (`text`, `image_url`) have one together. A part that is an image is answered with 501.",
+      "OpenAI's thirteen categories, judged at the edge by wick-guard, which any of OpenAI's names of a moderation model stands for as well. A text of any length is read in windows, and has each category as much as the window that has it most. Several texts have a result each; parts (`text`, `image_url`) have one together. An image, sent as a `data:` address, is judged by the service's safety checker, of which the category `sexual` alone comes, 1 or 0; where there is none, the answer is 501.",
     body: json('ModerationRequest', moderationRequest, { input: 'We baked bread.' }),
     answers: { 200: json('Moderation', moderationAnswer) },
   },

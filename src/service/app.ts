@@ -4,22 +4,28 @@ import { type Context, Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { requestId } from 'hono/request-id';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import { drawRequest, IMAGE_BYTES_LIMIT } from '../api/draw.ts';
+import { checkImageRequest, drawRequest, IMAGE_BYTES_LIMIT } from '../api/draw.ts';
 import { BadRequest, Failure, parse } from '../api/errors.ts';
 import { generateRequest, writeEvent } from '../api/events.ts';
 import { signatureFault } from '../api/signature.ts';
 import { taskRequest } from '../api/tasks.ts';
 import { type Account, type LogEntry, openAccount } from './account.ts';
+import type { ImageChecker } from './image-checker.ts';
 import type { ImageHost } from './image-host.ts';
 import type { Metrics } from './metrics.ts';
 import type { ModelHost } from './model-host.ts';
 import { CONTENT_TYPE } from './prometheus.ts';
+import type { PromptCheck } from './prompt-check.ts';
 
 export interface ServiceOptions {
   secret: string;
   models: ReadonlyMap<string, ModelHost>;
   /** Models that draw; the first is the one drawn with unless another is named. */
   imageModels?: ReadonlyMap<string, ImageHost>;
+  /** Judges the prompts of images, though the edge has. */
+  promptCheck?: Pick<PromptCheck, 'check'>;
+  /** Looks at images that callers send. */
+  imageChecker?: Pick<ImageChecker, 'isUnsafe'>;
   /** Whether the service takes no more requests, for it is about to end. */
   draining: () => boolean;
   metrics: Metrics;
@@ -43,13 +49,18 @@ const routes = new Set([
   '/v1/generate',
   '/v1/tasks',
   '/v1/draw',
+  '/v1/check-image',
 ]);
+
+const takesImages = new Set(['/v1/draw', '/v1/check-image']);
 
 /** The service as a Hono app. */
 export function createService({
   secret,
   models,
   imageModels = new Map(),
+  promptCheck,
+  imageChecker,
   draining,
   metrics,
   metricsToken,
@@ -107,7 +118,7 @@ export function createService({
       },
     });
   const [usual, drawing] = [limit(BODY_LIMIT), limit(DRAW_BODY_LIMIT)];
-  app.use('/v1/*', (c, next) => (c.req.path === '/v1/draw' ? drawing(c, next) : usual(c, next)));
+  app.use('/v1/*', (c, next) => (takesImages.has(c.req.path) ? drawing(c, next) : usual(c, next)));
   app.use('/v1/*', async (c, next) => {
     await checkSignature(c.req.raw, new Uint8Array(await c.req.arrayBuffer()));
     await next();
@@ -167,8 +178,21 @@ export function createService({
     const host = imageModels.get(request.model);
     if (!host)
       throw noModel(request.model, [...imageModels.keys()], models.has(request.model) && 'writes text');
+    const { prompt, parameters } = request;
+    await promptCheck?.check({ prompt, negative_prompt: parameters.negative_prompt });
     const account = accountOf(c, request.model);
     return answer(admitted(host.admit(request, account.told)), account);
+  });
+
+  app.post('/v1/check-image', async (c) => {
+    refuseWhileDraining();
+    const { image } = parse(checkImageRequest, readJson(await c.req.text()));
+    if (!imageChecker)
+      throw new Failure(
+        'moderation_unavailable',
+        'Images are not judged here: the service has no safety checker (`wick serve --safety-checker DIR`).',
+      );
+    return c.json({ unsafe: await imageChecker.isUnsafe(image) });
   });
 
   function refuseWhileDraining(): void {

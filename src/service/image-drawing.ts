@@ -84,13 +84,8 @@ async function* eventsOf(
       continue;
     }
     if (step.flagged) {
-      throw new InvalidInputError(
-        "The model's safety checker objects to what was drawn. Another prompt may do.",
-        {
-          param: 'prompt',
-          code: 'content_policy_violation',
-        },
-      );
+      yield { type: 'withheld', index } as const;
+      continue;
     }
     const { steps, scheduler, guidance_scale } = step;
     const plain = await encodeImage(step.pixels, {

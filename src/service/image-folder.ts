@@ -3,7 +3,12 @@ import { createHash } from 'node:crypto';
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
 import { basename, join, relative, resolve } from 'node:path';
 import type * as Ort from 'onnxruntime-node';
-import { createImageModel, type ImageModel } from '../generation/image/image-model.ts';
+import {
+  createImageModel,
+  createSafetyChecker,
+  type ImageModel,
+  type SafetyChecker,
+} from '../generation/image/image-model.ts';
 import type { TokenizerFiles } from '../generation/image/prompt-tokenizer.ts';
 import type { SchedulerConfig } from '../generation/image/schedulers/index.ts';
 import { loadRuntime, openSession, type RuntimeOptions } from './runtime.ts';
@@ -11,6 +16,8 @@ import { loadRuntime, openSession, type RuntimeOptions } from './runtime.ts';
 export interface ImageLoadOptions extends RuntimeOptions {
   /** Which of the folder's graphs, where there are several: '' for model.onnx, 'fp16' for model_fp16.onnx. */
   variant?: string;
+  /** The folder of a safety checker that looks at what the model draws, in the place of its own. */
+  safetyChecker?: string;
 }
 
 /**
@@ -19,9 +26,11 @@ export interface ImageLoadOptions extends RuntimeOptions {
  */
 export async function loadImageFolder(
   folder: string,
-  { provider = 'cpu', threads = 0, variant = '' }: ImageLoadOptions = {},
+  { provider = 'cpu', threads = 0, variant = '', safetyChecker }: ImageLoadOptions = {},
 ): Promise<ImageModel> {
   const path = resolve(folder);
+  const checker = checkerFiles(safetyChecker ?? path);
+  if (safetyChecker && !checker) throw noChecker(safetyChecker);
   const json = (...names: string[]): object | undefined => {
     const name = names.find((name) => existsSync(join(path, name)));
     return name ? readJsonFile(join(path, name)) : undefined;
@@ -63,19 +72,50 @@ export async function loadImageFolder(
     denoiserConfig: json('transformer/config.json', 'unet/config.json'),
     textEncoderConfig: json('text_encoder/config.json'),
     vaeConfig: json('vae_decoder/config.json', 'vae/config.json', 'vae_encoder/config.json'),
-    preprocessorConfig: json(
-      'feature_extractor/preprocessor_config.json',
-      'safety_checker/preprocessor_config.json',
-    ),
+    preprocessorConfig: checker?.preprocessor,
     sessions: {
       textEncoder: await needed('text_encoder'),
       denoiser: await needed('transformer', 'unet'),
       vaeDecoder: latent ? await needed('vae_decoder') : undefined,
       vaeEncoder: await open('vae_encoder'),
-      safetyChecker: await open('safety_checker'),
+      safetyChecker: checker && (await openSession(ort, checker.graph, { provider, threads })),
     },
     Tensor: ort.Tensor,
   });
+}
+
+/**
+ * Loads a safety checker: the folder of its graph, or a pipeline's that has one.
+ * @throws Error if there is none, or it is not right
+ */
+export async function loadSafetyChecker(
+  folder: string,
+  options: RuntimeOptions = {},
+): Promise<SafetyChecker> {
+  const files = checkerFiles(folder);
+  if (!files) throw noChecker(folder);
+  const ort = await loadRuntime();
+  return createSafetyChecker(await openSession(ort, files.graph, options), ort.Tensor, files.preprocessor);
+}
+
+const noChecker = (folder: string): Error =>
+  new Error(
+    `${resolve(folder)} has no safety checker: neither model.onnx nor safety_checker/model.onnx is in it.`,
+  );
+
+/** The graph of the safety checker in a folder, and how images are made ready for it; undefined if there is none. */
+export function checkerFiles(folder: string): { graph: string; preprocessor?: object } | undefined {
+  const first = (...names: string[]) => names.map((name) => resolve(folder, name)).find(existsSync);
+  const own = existsSync(resolve(folder, 'model_index.json')) ? [] : ['model.onnx'];
+  const graph = first(...own, 'safety_checker/model.onnx', 'safety_checker/model_fp16.onnx');
+  if (!graph) return undefined;
+  const preprocessor = first(
+    ...own.map(() => 'preprocessor_config.json'),
+    'feature_extractor/preprocessor_config.json',
+    'safety_checker/preprocessor_config.json',
+    ...own.map(() => '../feature_extractor/preprocessor_config.json'),
+  );
+  return { graph, ...(preprocessor && { preprocessor: readJsonFile(preprocessor) }) };
 }
 
 /** Bytes that are read of the beginning of a graph and of its end, to tell it from another. */

@@ -45,10 +45,10 @@ const SEEDS = 2 ** 32;
 
 /** The image model in `folder`, in a thread of its own. */
 export function createImageHost(folder: string, options: ImageHostOptions): ImageHost {
-  const { maxQueue, provider, threads, variant, credentials, onNote = () => {} } = options;
+  const { maxQueue, provider, threads, variant, safetyChecker, credentials, onNote = () => {} } = options;
   const { memory, bytes, pinned } = options;
   const { worker: module = new URL('./image-worker.ts', import.meta.url) } = options;
-  const workerData: ImageWorkerStart = { folder, provider, threads, variant, credentials };
+  const workerData: ImageWorkerStart = { folder, provider, threads, variant, safetyChecker, credentials };
   let info: ImageModelInfo | undefined;
   let version = folderVersion(folder);
   /** Resolves when it is known what the model can draw. */

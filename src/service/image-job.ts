@@ -16,8 +16,9 @@ export interface Job {
   readonly told?: (event: DrawEvent) => void;
   /** Image `index` to draw; absent until what was given with the request is decoded. */
   drawing?: (index: number) => Drawing;
-  /** Images that are drawn. */
+  /** Images that are drawn, and those of them that are not sent. */
   drawn: number;
+  withheld: number;
   /** Seconds of drawing. */
   seconds: number;
   /** Where it stands in the line, as it was last told. */

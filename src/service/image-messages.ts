@@ -37,6 +37,6 @@ export type FromImageWorker =
   | {
       type: 'event';
       id: number;
-      event: Extract<DrawEvent, { type: 'progress' | 'partial' | 'image' | 'error' }>;
+      event: Extract<DrawEvent, { type: 'progress' | 'partial' | 'image' | 'withheld' | 'error' }>;
     }
   | { type: 'cancelled'; id: number };

@@ -41,6 +41,17 @@ const PATIENCE = 120;
 
 const notRead = new Failure('not_read', 'The images were not read, so that no more were drawn.').event;
 
+const nothingSent = new Failure(
+  'content_policy_violation',
+  'A safety checker objects to what was drawn, so that it is not sent. Another prompt or seed may do.',
+  { param: 'prompt' },
+).event;
+
+const lastEventOf = ({ n, withheld, seconds }: Job): DrawEvent =>
+  withheld === n
+    ? nothingSent
+    : { type: 'done', images: n - withheld, seconds: Math.round(1000 * seconds) / 1000 };
+
 export function createImageQueue({ maxQueue, draw, cancel, idle = () => {} }: ImageQueueOptions): ImageQueue {
   const jobs = new Set<Job>();
   /** Jobs with images to draw, but for the one that is drawn: the first comes next. */
@@ -101,13 +112,14 @@ export function createImageQueue({ maxQueue, draw, cancel, idle = () => {} }: Im
     current = undefined;
     const seconds = now() - began;
     job.seconds += seconds;
-    if (event?.type === 'image') {
+    if (event?.type === 'image' || event?.type === 'withheld') {
       mean = mean === undefined ? seconds : mean + (seconds - mean) / 4;
       job.drawn++;
+      if (event.type === 'withheld') job.withheld++;
       if (!job.over) {
         tell(job, event);
         if (job.drawn < job.n) line.push(job);
-        else end(job, { type: 'done', images: job.n, seconds: Math.round(1000 * job.seconds) / 1000 });
+        else end(job, lastEventOf(job));
       }
     } else if (event) end(job, event);
     advance();
@@ -134,6 +146,7 @@ export function createImageQueue({ maxQueue, draw, cancel, idle = () => {} }: Im
         told,
         id: nextId++,
         drawn: 0,
+        withheld: 0,
         seconds: 0,
         place: 0,
         over: false,

@@ -1,7 +1,8 @@
 /** The models of a service: found in folders, loaded when they are asked for, changed when their folders are. */
+import { statSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Credentials } from './image-credentials.ts';
-import { findImageFolders } from './image-folder.ts';
+import { checkerFiles, findImageFolders } from './image-folder.ts';
 import { createImageHost, type ImageHost } from './image-host.ts';
 import { folderStamp, weightBytes } from './model-files.ts';
 import { findModelFolders } from './model-folder.ts';
@@ -24,6 +25,8 @@ export interface ModelsOptions {
   /** See `WorkerStart`. */
   cacheBytes?: number;
   draft?: string;
+  /** The folder of a safety checker that looks at all images, whatever model draws them. */
+  safetyChecker?: string;
   /** Whose signature drawn images get. */
   credentials?: Credentials;
   /** Milliseconds; see `HostOptions`. */
@@ -47,7 +50,9 @@ export interface Models {
 
 /** @throws Error if there is no model, one that is to be preloaded is not there, or they do not fit in the memory */
 export function createModels(options: ModelsOptions): Models {
-  const { memory: budget = Infinity, preload, note, variant } = options;
+  const { memory: budget = Infinity, preload, note, variant, safetyChecker } = options;
+  const checker = safetyChecker === undefined ? undefined : checkerFiles(safetyChecker);
+  const checkerBytes = checker ? statSync(checker.graph).size : 0;
   const texts = new Map<string, ModelHost>();
   const images = new Map<string, ImageHost>();
   const stamps = new Map<string, string>();
@@ -69,7 +74,8 @@ export function createModels(options: ModelsOptions): Models {
       folders.map((path): Folder => {
         const id = basename(path);
         const pinned = preload === true || (preload?.includes(id) ?? false);
-        return { kind, path, id, pinned, bytes: weightBytes(path, variant) };
+        const bytes = weightBytes(path, variant) + (kind === 'image' ? checkerBytes : 0);
+        return { kind, path, id, pinned, bytes };
       });
     return [
       ...of('text', options.models.flatMap(findModelFolders)),

@@ -1,15 +1,20 @@
 /** The service as a process: models found, a port opened, requests drained at the end. */
 import type { Server } from 'node:http';
 import { serve as listen } from '@hono/node-server';
+import type { Policy } from '../filtering/policy.ts';
 import type { LogEntry } from './account.ts';
 import { createService } from './app.ts';
+import { createImageChecker } from './image-checker.ts';
 import { createMetrics } from './metrics.ts';
 import { createModels, type ModelsOptions } from './models.ts';
+import { createPromptCheck } from './prompt-check.ts';
 
 export interface ServeOptions extends ModelsOptions {
   host: string;
   port: number;
   secret: string;
+  /** By which the prompts of images are judged; the default where there is none. */
+  policy?: Policy;
   /** See `ServiceOptions`. */
   metricsToken?: string;
   log: (entry: LogEntry) => void;
@@ -36,6 +41,9 @@ export async function startService(options: ServeOptions): Promise<RunningServic
       'The service needs WICK_SECRET, 16 characters or more, which it shares with the edge: WICK_SECRET=$(openssl rand -hex 32) makes one.',
     );
   }
+  const { safetyChecker: folder, provider, threads } = options;
+  const imageChecker = folder === undefined ? undefined : createImageChecker({ folder, provider, threads });
+  const promptCheck = createPromptCheck(options.policy);
   const models = createModels(options);
   let draining = false;
   const app = createService({
@@ -43,6 +51,8 @@ export async function startService(options: ServeOptions): Promise<RunningServic
     metricsToken: options.metricsToken,
     models: models.texts,
     imageModels: models.images,
+    promptCheck,
+    imageChecker,
     metrics: createMetrics(models.texts, models.images),
     draining: () => draining,
     log,
@@ -51,7 +61,9 @@ export async function startService(options: ServeOptions): Promise<RunningServic
     await models.close();
     throw error;
   });
-  const preloaded = models.preload();
+  const preloaded = Promise.all([models.preload(), models.images.size > 0 && promptCheck.ready()]).then(
+    () => {},
+  );
   preloaded.catch(() => {});
   return {
     port: (server.address() as { port: number }).port,
@@ -67,7 +79,7 @@ export async function startService(options: ServeOptions): Promise<RunningServic
       server.closeIdleConnections();
       await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, 1000))]);
       server.closeAllConnections();
-      await models.close();
+      await Promise.all([models.close(), imageChecker?.close()]);
     },
   };
 }

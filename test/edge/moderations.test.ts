@@ -102,7 +102,20 @@ const refusals: [what: string, body: unknown, status: number, param: string | nu
   ['half of a surrogate pair', '{"input":"\\ud800"}', 400, 'input'],
   ['a model that writes', { input: 'a', model: 'Llama-wick-3M' }, 404, 'model'],
   ['an unknown field', { input: 'a', threshold: 0 }, 400, 'threshold'],
-  ['too much', { input: 'a'.repeat(1_000_001) }, 413, null],
+  ['too long a text', { input: 'a'.repeat(1_000_001) }, 400, 'input'],
+  ['too much in all', { input: ['a'.repeat(600_000), 'b'.repeat(600_000)] }, 400, 'input'],
+  [
+    'the address of an image',
+    { input: [{ type: 'image_url', image_url: { url: 'https://example.com/a.png' } }] },
+    400,
+    'input[0].image_url.url',
+  ],
+  [
+    'an image that is no base64',
+    { input: [{ type: 'image_url', image_url: { url: 'data:image/png;base64,a b' } }] },
+    400,
+    'input[0].image_url.url',
+  ],
 ];
 test.each(refusals)('%s is refused', async (_, body, status, param) => {
   const { status: got, answer } = await post(body);

@@ -202,7 +202,12 @@ describe('what cannot be drawn', () => {
       'mask',
     ],
     ['what the model refuses', () => request('refused'), /cannot be drawn/, 'prompt'],
-    ['what the safety checker objects to', () => request('unsafe'), /safety checker/, 'prompt'],
+    [
+      'what the safety checker objects to, every time',
+      () => request('unsafe', { n: 2 }),
+      /safety checker/,
+      'prompt',
+    ],
   ])('is refused in the stream: %s', async (_, body, message, param) => {
     const last = (await draw(await body())).at(-1);
     expect(last).toMatchObject({

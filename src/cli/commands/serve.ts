@@ -7,6 +7,7 @@ import { CACHE_BYTES } from '../../service/worker-messages.ts';
 import { chooseDevice, type Device, deviceOption } from '../device.ts';
 import { resolveModel } from '../hub/model-cache.ts';
 import { printJson } from '../output.ts';
+import { readPolicyFile } from '../policy-file.ts';
 
 interface Options {
   models: string[];
@@ -23,6 +24,8 @@ interface Options {
   draft?: string;
   readerPatience: number;
   drainTimeout: number;
+  policy?: string;
+  safetyChecker?: string;
   c2paCertificate?: string;
   c2paKey?: string;
   json?: boolean;
@@ -74,6 +77,11 @@ export function serveCommand(): Command {
       30,
     )
     .option('--drain-timeout <s>', 'seconds that running answers get after SIGTERM', whole(0, 86_400), 30)
+    .option('--policy <file>', 'a policy, by whose rules on safety the prompts of images are judged')
+    .option(
+      '--safety-checker <dir>',
+      "the folder of a safety checker (Stable Diffusion's) that looks at all images that are drawn, and at those that are to be moderated",
+    )
     .addOption(
       new Option(
         '--c2pa-certificate <file>',
@@ -94,6 +102,7 @@ export function serveCommand(): Command {
         models: options.models.map(resolveModel),
         cacheBytes: options.cache,
         draft: options.draft && resolveModel(options.draft),
+        policy: options.policy === undefined ? undefined : readPolicyFile(options.policy).policy,
         credentials: credentialsOf(options),
         readerPatience: options.readerPatience * 1000,
         secret: process.env.WICK_SECRET ?? '',

@@ -33,6 +33,7 @@ export async function* jsonAnswer(head: AnswerHead, drawn: AsyncGenerator<Drawn>
   const { model, format, own } = head;
   const opening = `{"created":${seconds()},"model":${json(model)},"output_format":${json(format)},"data":[`;
   let [begun, inImage, images, promptTokens, steps] = [false, false, 0, 0, 0];
+  const withheld: number[] = [];
   let size: string | undefined;
   try {
     for await (const event of drawn) {
@@ -50,7 +51,9 @@ export async function* jsonAnswer(head: AnswerHead, drawn: AsyncGenerator<Drawn>
         yield `","seed":${event.seed}}`;
       } else if (event.type === 'done') {
         const usage = imageUsage(promptTokens, images, steps, event.seconds);
-        yield `${begun ? '' : opening}],${json({ size, usage, ...own }).slice(1)}\n`;
+        yield `${begun ? '' : opening}],${json({ size, usage, ...told(own, withheld) }).slice(1)}\n`;
+      } else if (event.type === 'withheld') {
+        withheld.push(event.index);
       } else if (!inImage && (begun || event.type === 'progress')) {
         // White space, which notices a caller that has left.
         yield begun ? ' ' : opening;
@@ -105,6 +108,8 @@ export async function* eventAnswer(
             : { seed: event.seed, usage: imageUsage(promptTokens, 1, steps) }),
         };
         yield `",${json(end).slice(1)}\n\n`;
+      } else if (event.type === 'withheld') {
+        yield sentEvent({ type: `${kind}.withheld`, created_at: seconds(), image_index: event.index });
       } else if (event.type === 'tick') {
         yield ':\n\n';
       }
@@ -114,6 +119,10 @@ export async function* eventAnswer(
     yield `\n\n${sentEvent({ type: 'error', ...toFailure(thrown, requestId).body })}`;
   }
 }
+
+/** wick's part of an answer, with the images that are not sent. */
+export const told = (own: AnswerHead['own'], withheld: readonly number[]): object =>
+  withheld.length > 0 ? { wick: { ...own.wick, withheld } } : own;
 
 const sentEvent = (value: { type: string; [name: string]: unknown }): string =>
   `event: ${value.type}\ndata: ${json(value)}\n\n`;

@@ -9,7 +9,7 @@ import { filterBody, readFiltered } from '../filtering/filtered-body.ts';
 import { openFilter, type RequestFilter } from '../filtering/request-filter.ts';
 import { inOnePiece, markAnswer, streamed } from '../responses.ts';
 import type { ServiceAccess } from '../service.ts';
-import { type AnswerHead, eventAnswer, jsonAnswer, type Kind } from './answers.ts';
+import { type AnswerHead, eventAnswer, jsonAnswer, type Kind, told } from './answers.ts';
 import { encodeBase64 } from './base64.ts';
 import { begun, jsonInParts } from './begun.ts';
 import { collectImages } from './collect.ts';
@@ -93,9 +93,11 @@ async function urlAnswer(
   let [promptTokens, steps, seconds] = [0, 0, 0];
   let size: string | undefined;
   let expires = 0;
+  const withheld: number[] = [];
   for await (const event of collectImages(drawn)) {
     if (event.type === 'start') [promptTokens, steps] = [event.prompt_tokens ?? 0, event.steps];
     if (event.type === 'done') seconds = event.seconds;
+    if (event.type === 'withheld') withheld.push(event.index);
     if (event.type !== 'image') continue;
     expires = Math.floor(Date.now() / 1000) + imageLife(c.env);
     // The watch is set before there is anything to watch over, so that nothing is ever left lying.
@@ -105,7 +107,16 @@ async function urlAnswer(
     size = `${event.width}x${event.height}`;
   }
   const usage = imageUsage(promptTokens, data.length, steps, seconds);
-  return { created, model, output_format: format, data, size, expires_at: expires, usage, ...own };
+  return {
+    created,
+    model,
+    output_format: format,
+    data,
+    size,
+    expires_at: expires,
+    usage,
+    ...told(own, withheld),
+  };
 }
 
 /** Whether the answer is to be a job, as `?async=1` asks. */

@@ -60,6 +60,7 @@ export interface SafetyChecker {
   deviation: readonly number[];
   /** @param input normalised `[3, size, size]` @param image `[height, width, 3]` from 0 to 1 */
   isUnsafe(input: Float32Array, image: Float32Array, width: number, height: number): Promise<boolean>;
+  release(): Promise<void>;
 }
 
 /** The files of a folder: configurations, tokenizer, and a session for each graph that is there. */
@@ -119,7 +120,8 @@ export function createImageModel(files: ImageModelFiles): ImageModel {
   const denoiser = runner(sessions.denoiser, 'denoiser')!;
   const decoder = runner(sessions.vaeDecoder, 'decoder');
   const encoder = runner(sessions.vaeEncoder, 'encoder');
-  const checker = runner(sessions.safetyChecker, 'safety checker');
+  const checker =
+    sessions.safetyChecker && createSafetyChecker(sessions.safetyChecker, Tensor, files.preprocessorConfig);
   const sampleInput = firstOf(denoiser, ['sample', 'hidden_states'], 'denoiser');
   const [, declaredChannels, declaredHeight, declaredWidth] = denoiser.dimsOf(sampleInput);
   const channels = numberOr(declaredChannels, denoiserConfig.in_channels ?? (decoder ? 4 : 3));
@@ -171,7 +173,7 @@ export function createImageModel(files: ImageModelFiles): ImageModel {
           return latents.subarray(0, count).map((value) => (value - shift) * scale);
         })
       : async (planes) => planes,
-    checker: checker && safetyChecker(checker, (files.preprocessorConfig ?? {}) as Configs),
+    checker,
     async release() {
       await Promise.all([textEncoder, denoiser, decoder, encoder, checker].map((graph) => graph?.release()));
     },
@@ -232,10 +234,18 @@ export function guidanceEmbedding(weight: number, width: number): Float32Array {
   return out;
 }
 
-function safetyChecker(
-  graph: GraphRunner,
-  { crop_size, size, image_mean, image_std }: Configs,
+/**
+ * The safety checker of Stable Diffusion (Rando et al., 2022), as a graph that takes `clip_input` and says
+ * `has_nsfw_concepts`: yes or no.
+ * @param preprocessor the parsed preprocessor_config.json that goes with it
+ */
+export function createSafetyChecker(
+  session: InferenceSession,
+  Tensor: TensorConstructor,
+  preprocessor: object = {},
 ): SafetyChecker {
+  const { crop_size, size, image_mean, image_std } = preprocessor as Configs;
+  const graph = graphRunner(session, Tensor, 'safety checker');
   const side =
     typeof crop_size === 'object'
       ? crop_size.height
@@ -253,6 +263,7 @@ function safetyChecker(
       const verdict = outputs.has_nsfw_concepts ?? outputs[graph.outputs.at(-1)!];
       return verdict.data[0] !== 0;
     },
+    release: () => graph.release(),
   };
 }
 

@@ -1,6 +1,6 @@
 /** Drawing: from a prompt and a seed, step by step, to an image. */
 import { InvalidInputError } from '../parameters.ts';
-import type { Conditioning, ImageModel } from './image-model.ts';
+import type { Conditioning, ImageModel, SafetyChecker } from './image-model.ts';
 import { noiseSource } from './noise.ts';
 import { composite, fromPlanes, maskCells, type Pixels, toPlanes } from './pixels.ts';
 import { createScheduler, type Scheduler, schedulerName } from './schedulers/index.ts';
@@ -28,7 +28,7 @@ export interface DrawOptions {
   strength?: number;
   /** `width` × `height` bytes, 255 where `image` is drawn anew, 0 where it stays. */
   mask?: Uint8Array;
-  /** How many times the image is shown before it is done. */
+  /** How many times the image is shown before it is done; what the model's safety checker objects to is not. */
   previews?: number;
 }
 
@@ -102,7 +102,8 @@ export async function* drawImage(
       sample = mix(sample, kept, cells);
     }
     const done = i + 1 - begin;
-    const preview = shown.has(i + 1) && i + 1 < evaluations ? await toPixels(next.denoised) : undefined;
+    let preview = shown.has(i + 1) && i + 1 < evaluations ? await toPixels(next.denoised) : undefined;
+    if (preview && model.checker && (await isUnsafe(model.checker, preview))) preview = undefined;
     yield { type: 'progress', step: done, steps: evaluations - begin, ...(preview && { preview }) };
   }
   signal.throwIfAborted();
@@ -208,10 +209,8 @@ function mix(drawn: Float32Array, kept: Float32Array, cells: Float32Array): Floa
   return out;
 }
 
-async function isUnsafe(
-  checker: NonNullable<ImageModel['checker']>,
-  { width, height, data }: Pixels,
-): Promise<boolean> {
+/** Whether a safety checker objects to an image of any size. */
+export async function isUnsafe(checker: SafetyChecker, { width, height, data }: Pixels): Promise<boolean> {
   const { size, mean, deviation } = checker;
   const input = new Float32Array(3 * size * size);
   for (let y = 0; y < size; y++) {
