@@ -12,8 +12,11 @@ const arrows: Record<string, string[]> = {
   graph: [],
   data: ['filtering'],
   architecture: ['graph'],
-  // What a classifier learns from and what it judges are read by the same rules.
-  training: ['graph', 'architecture', 'data', 'filtering/text-features', 'filtering/classify'],
+  // What a classifier or a tagger learns from and what it judges are read by the same rules.
+  training: [
+    ...['graph', 'architecture', 'data', 'filtering/text-features', 'filtering/classify'],
+    ...['filtering/tag-features', 'filtering/tag-spans', 'filtering/tag'],
+  ],
   alignment: ['graph', 'architecture', 'data', 'training'],
   generation: ['graph/rewrites'],
   filtering: [],

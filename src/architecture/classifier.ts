@@ -22,11 +22,11 @@ import {
   sub,
 } from '../graph/operators/elementwise.ts';
 import { gather } from '../graph/operators/indexing.ts';
-import { concat, expandTo, reshape, slice } from '../graph/operators/layout.ts';
+import { concat, expandTo, slice } from '../graph/operators/layout.ts';
 import { matmul } from '../graph/operators/matmul.ts';
 import { rmsNorm } from '../graph/operators/normalization.ts';
 import { reduceMax, reduceSum } from '../graph/operators/reduction.ts';
-import { quantizeRows } from '../graph/rewrites/block-quantization.ts';
+import { hashedTable, type LookUp, weighedSum } from './hashed-table.ts';
 import {
   matrix,
   type ParameterSpec,
@@ -78,7 +78,8 @@ export function parseClassifierConfig(json: unknown): ClassifierConfig {
 }
 
 /** The labels in the order of the results. */
-export const labelsOf = ({ id2label }: ClassifierConfig): string[] => Object.values(id2label);
+export const labelsOf = ({ id2label }: Pick<ClassifierConfig, 'id2label'>): string[] =>
+  Object.values(id2label);
 
 /** The parameters in order; matrices are `[in, out]`. */
 export function classifierParameters(config: ClassifierConfig): ParameterSpec[] {
@@ -101,22 +102,10 @@ export function classifierParameters(config: ClassifierConfig): ParameterSpec[] 
 }
 
 /**
- * Sums of the vectors of words' features, each times its share: features int64 and shares float32, both
- * `[batch, words, features_per_word]`, to `[batch, words, hidden_size]`.
- */
-type Embed = (features: Value, shares: Value) => Value;
-
-/** Rows of a table, times their shares, summed: `[1, features] · [features, width]` for each word. */
-function weighedSum(rows: Value, shares: Value): Value {
-  const [batch, words, features, width] = rows.shape;
-  return reshape(matmul(reshape(shares, [batch, words, 1, features]), rows), [batch, words, width]);
-}
-
-/**
  * Logits `[batch, labels]` of features int64 `[batch, max_words, features_per_word]`, where 0 stands for none; each
  * text has at least one.
  */
-function classify(config: ClassifierConfig, weights: Weights, features: Value, embed: Embed): Value {
+function classify(config: ClassifierConfig, weights: Weights, features: Value, embed: LookUp): Value {
   const { graph } = features;
   const one = graph.scalar(1);
   const isThere = cast(greater(features, graph.scalar(0, 'int64')), 'float32');
@@ -162,7 +151,7 @@ export function classifierLoss(
   const labels = graph.input('labels', 'float32', shape);
   const known = graph.input('known', 'float32', shape);
   const { parameters, weights } = parameterInputs(graph, classifierParameters(config));
-  const embed: Embed = (ids, shares) => weighedSum(gather(weights('embed_features.weight'), ids), shares);
+  const embed: LookUp = (ids, shares) => weighedSum(gather(weights('embed_features.weight'), ids), shares);
   const logits = classify(config, weights, features, embed);
   const zero = graph.scalar(0);
   // -log sigmoid of the logit or of its negative, without an exponential that could overflow.
@@ -183,21 +172,11 @@ export function classifierInference(
   config: ClassifierConfig,
   elements: ReadonlyMap<string, Float32Array>,
 ): Graph {
-  const { num_buckets: rows, hidden_size: width, max_words, features_per_word } = config;
+  const { max_words, features_per_word } = config;
   const graph = new Graph('classifier');
   const features = graph.input('input_ids', 'int64', ['batch_size', max_words, features_per_word]);
   const [embedding, ...rest] = classifierParameters(config);
-  const vectors = elements.get(embedding.name);
-  if (!vectors) throw new Error(`The weights lack the parameter "${embedding.name}".`);
-  const { packed, scales } = quantizeRows(vectors, rows, width, { bits: 8, block: width });
-  const codes = graph.constant(embedding.name, packed, [rows, width], 'uint8');
-  const scale = graph.constant(`${embedding.name}_scale`, scales, [rows], 'float32');
-  // Σ share·scale·(code - 128): the codes meet one product, and all else is done on a number for each feature.
-  const embed: Embed = (ids, shares) => {
-    const scaled = mul(shares, gather(scale, ids));
-    const sum = weighedSum(cast(gather(codes, ids), 'float32'), scaled);
-    return sub(sum, mul(reduceSum(scaled, [2]), graph.scalar(128)));
-  };
+  const embed = hashedTable(graph, embedding, elements);
   const logits = classify(config, parameterConstants(graph, rest, elements), features, embed);
   graph.output('logits', logits);
   graph.output('scores', sigmoid(logits));

@@ -21,6 +21,10 @@ export const commands: Readonly<Record<string, Entry>> = {
     summary: 'gather, deduplicate and split texts with labels',
     load: async () => (await import('./commands/prepare-labels.ts')).prepareLabelsCommand(),
   },
+  'prepare-tags': {
+    summary: 'fill in sentences with what is to be found in them',
+    load: async () => (await import('./commands/prepare-tags.ts')).prepareTagsCommand(),
+  },
   train: {
     summary: 'train a model, or go on where a run was stopped',
     load: async () => (await import('./commands/train.ts')).trainCommand(),

@@ -1,7 +1,14 @@
 /** What finds one type of entity: a pattern, and what tells the real from the similar. */
 
 /** What a policy can name together. */
-export type EntityGroup = 'contact' | 'financial' | 'network' | 'national_id' | 'personal' | 'secret';
+export type EntityGroup =
+  | 'contact'
+  | 'financial'
+  | 'network'
+  | 'national_id'
+  | 'personal'
+  | 'identity'
+  | 'secret';
 
 export interface Detector {
   /** The name of what it finds, as a policy and a span have it. */

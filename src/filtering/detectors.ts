@@ -1,5 +1,5 @@
-/** All that is looked for. Names and addresses need a trained tagger: its spans would join in scan.ts as these do. */
-import type { Detector } from './detector.ts';
+/** All that is looked for: what patterns find, and what a trained tagger finds (tagged-stream.ts). */
+import type { Detector, EntityGroup } from './detector.ts';
 import { contact } from './detectors/contact.ts';
 import { financial } from './detectors/financial.ts';
 import { nationalIds } from './detectors/national-ids.ts';
@@ -16,8 +16,13 @@ export const detectors: readonly Detector[] = [
   ...personal,
 ];
 
+/** What no pattern tells from other words. */
+export const taggedTypes = ['person_name', 'street_address'] as const;
+const identity: EntityGroup = 'identity';
+
 /** The names of all types, and of the groups they are in. */
-export const types: readonly string[] = [...new Set(detectors.map(({ type }) => type))];
-export const groupOf: ReadonlyMap<string, string> = new Map(
-  detectors.map(({ type, group }) => [type, group]),
-);
+export const types: readonly string[] = [...new Set([...detectors.map(({ type }) => type), ...taggedTypes])];
+export const groupOf: ReadonlyMap<string, string> = new Map([
+  ...detectors.map(({ type, group }) => [type, group] as const),
+  ...taggedTypes.map((type) => [type, identity] as const),
+]);

@@ -1,8 +1,10 @@
 /** Policies from files: none is used whose form is broken or whose examples do not come true. */
 import defaultPolicyFile from './default-policy.json' with { type: 'json' };
-import { filterText } from './filter-stream.ts';
-import { type Policy, policySchema } from './policy.ts';
+import { type FilterPiece, filterText } from './filter-stream.ts';
+import { needsTagger, type Policy, policySchema } from './policy.ts';
 import { checkSafety, type Judge } from './safety.ts';
+import type { Tagger } from './tag.ts';
+import { filterTaggedText } from './tagged-stream.ts';
 
 /** A policy that does not load: its message says where and why. */
 export class PolicyError extends Error {
@@ -10,7 +12,7 @@ export class PolicyError extends Error {
 }
 
 /**
- * Reads a policy and makes sure that its examples come true.
+ * Reads a policy and makes sure that its examples come true, but for those that need a tagger (`proveTagged`).
  * @param policy what a policy file holds, parsed or as text
  * @throws PolicyError if it is no JSON, has not the form of a policy, or an example does not come true
  */
@@ -20,19 +22,35 @@ export function loadPolicy(policy: unknown): Policy {
     const [{ path, message }] = parsed.error.issues;
     throw new PolicyError(`The policy is broken at ${path.join('.') || 'its top'}: ${message}.`);
   }
-  parsed.data.examples.forEach(({ text, direction, key, gives, refused }, i) => {
-    const result = filterText(text, parsed.data, direction, { key, secret: 'example' });
-    const which = `Example ${i + 1} of the policy "${parsed.data.name}" does not come true`;
-    if (result.refused?.type !== refused)
-      throw new PolicyError(
-        `${which}: it is refused for ${result.refused?.type ?? 'nothing'}, not for ${refused ?? 'nothing'}.`,
-      );
-    if (result.text !== gives)
-      throw new PolicyError(
-        `${which}: it gives ${JSON.stringify(result.text)}, not ${JSON.stringify(gives)}.`,
-      );
-  });
+  for (const [i, { text, direction, key }] of parsed.data.examples.entries()) {
+    if (!needsTagger(parsed.data, direction, key))
+      proveExample(parsed.data, i, filterText(text, parsed.data, direction, { key, secret: 'example' }));
+  }
   return parsed.data;
+}
+
+/**
+ * Makes sure that the examples come true in which names and addresses matter. They need a tagger, so that `loadPolicy`
+ * leaves them.
+ * @throws PolicyError naming the first that does not
+ */
+export async function proveTagged(policy: Policy, tagger: Tagger): Promise<void> {
+  for (const [i, { text, direction, key }] of policy.examples.entries()) {
+    if (!needsTagger(policy, direction, key)) continue;
+    const options = { key, secret: 'example' };
+    proveExample(policy, i, await filterTaggedText(text, policy, direction, tagger, options));
+  }
+}
+
+function proveExample({ name, examples }: Policy, i: number, result: FilterPiece): void {
+  const { gives, refused } = examples[i];
+  const which = `Example ${i + 1} of the policy "${name}" does not come true`;
+  if (result.refused?.type !== refused)
+    throw new PolicyError(
+      `${which}: it is refused for ${result.refused?.type ?? 'nothing'}, not for ${refused ?? 'nothing'}.`,
+    );
+  if (result.text !== gives)
+    throw new PolicyError(`${which}: it gives ${JSON.stringify(result.text)}, not ${JSON.stringify(gives)}.`);
 }
 
 /**

@@ -1,6 +1,6 @@
 /** What is done about what is found: data that a site owner writes. */
 import { z } from 'zod';
-import { groupOf, types } from './detectors.ts';
+import { groupOf, taggedTypes, types } from './detectors.ts';
 import { answerForm } from './form/answer-form.ts';
 import { safetySchema } from './safety.ts';
 
@@ -126,4 +126,10 @@ export function decisionsOf(policy: Policy, direction: Direction, key?: string):
 export function allowsAll(policy: Policy, direction: Direction, key?: string): boolean {
   const decide = decisionsOf(policy, direction, key);
   return types.every((type) => decide(type).action === 'allow');
+}
+
+/** Whether a policy does anything about what only a tagger finds, for one direction and key. */
+export function needsTagger(policy: Policy, direction: Direction, key?: string): boolean {
+  const decide = decisionsOf(policy, direction, key);
+  return taggedTypes.some((type) => decide(type).action !== 'allow');
 }

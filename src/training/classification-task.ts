@@ -82,7 +82,7 @@ export function classificationTask(config: ClassificationTrainingConfig): Traini
 }
 
 /** Texts at places from 0 to 1, as often as they weigh. */
-function drawer(texts: readonly LabelledText[]): (place: number) => LabelledText {
+export function drawer<Text extends { weight: number }>(texts: readonly Text[]): (place: number) => Text {
   let sum = 0;
   const ends = Float64Array.from(texts, ({ weight }) => (sum += weight));
   return (place) => {

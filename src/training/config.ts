@@ -8,20 +8,23 @@ import {
   parseDiffusionConfig,
 } from '../architecture/diffusion-config.ts';
 import { type GptConfig, parseGptConfig } from '../architecture/gpt-config.ts';
+import { parseTaggerConfig, type TaggerConfig } from '../architecture/tagger.ts';
 
 const count = z.number().int().min(1);
 const rate = z.number().min(0).max(10);
 
 /** What every training has. */
 const common = z.strictObject({
-  /** What is learnt: to go on with text, which labels it has, to draw a caption, or to write images down in latents. */
-  task: z.enum(['text', 'text-classification', 'text-to-image', 'image-autoencoder']).default('text'),
+  /** What is learnt: to go on with text, which labels it has, what stands in it, to draw a caption, or to write images down in latents. */
+  task: z
+    .enum(['text', 'text-classification', 'token-classification', 'text-to-image', 'image-autoencoder'])
+    .default('text'),
   /**
    * The model: for text in the form of Hugging Face's config.json; to draw, `text_encoder` and `transformer`; a
-   * classifier's or an autoencoder's config.json.
+   * classifier's, a tagger's or an autoencoder's config.json.
    */
   model: z.record(z.string(), z.unknown()),
-  /** A folder that `wick prepare`, `wick prepare-labels` or `wick prepare-images` made. */
+  /** A folder that `wick prepare`, `wick prepare-labels`, `wick prepare-tags` or `wick prepare-images` made. */
   data: z.string().min(1),
   /** Where checkpoints, metrics and the curve go. */
   out: z.string().min(1),
@@ -78,6 +81,19 @@ const classificationConfig = common.extend({
   informative_labels: z.array(z.string()).default([]),
 });
 
+const taggingConfig = common.extend({
+  task: z.literal('token-classification'),
+  /** Texts of the validation split that an evaluation reads. */
+  evaluation_texts: count.default(2000),
+  /** How often a text is given in small letters, and in capitals. */
+  lower_casing: probability.default(0.12),
+  upper_casing: probability.default(0.03),
+  /** How often a word is known by its shape alone. */
+  word_dropout: probability.default(0.1),
+  /** How often each other feature of a word is left out. */
+  feature_dropout: probability.default(0.1),
+});
+
 const imageConfig = common.extend({
   task: z.literal('text-to-image'),
   /** A folder with an autoencoder that was exported; the model then denoises its latents instead of pixels. */
@@ -109,6 +125,7 @@ export type TextTrainingConfig = Omit<z.infer<typeof textConfig>, 'model'> & { m
 export type ClassificationTrainingConfig = Omit<z.infer<typeof classificationConfig>, 'model'> & {
   model: ClassifierConfig;
 };
+export type TaggingTrainingConfig = Omit<z.infer<typeof taggingConfig>, 'model'> & { model: TaggerConfig };
 export type ImageTrainingConfig = Omit<z.infer<typeof imageConfig>, 'model'> & { model: DiffusionConfig };
 export type AutoencoderTrainingConfig = Omit<z.infer<typeof autoencoderConfig>, 'model'> & {
   model: AutoencoderConfig;
@@ -116,6 +133,7 @@ export type AutoencoderTrainingConfig = Omit<z.infer<typeof autoencoderConfig>, 
 export type TrainingConfig =
   | TextTrainingConfig
   | ClassificationTrainingConfig
+  | TaggingTrainingConfig
   | ImageTrainingConfig
   | AutoencoderTrainingConfig;
 /** What the trainer itself reads, whatever is learnt. */
@@ -149,6 +167,10 @@ const parsers: Record<string, (json: unknown) => TrainingConfig> = {
   'text-classification'(json) {
     const data = check(classificationConfig, json);
     return { ...data, model: parseClassifierConfig(data.model) };
+  },
+  'token-classification'(json) {
+    const data = check(taggingConfig, json);
+    return { ...data, model: parseTaggerConfig(data.model) };
   },
   'text-to-image'(json) {
     const data = check(imageConfig, json);

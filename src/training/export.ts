@@ -16,6 +16,7 @@ import { autoencoderFiles } from './export-autoencoder.ts';
 import { classifierFiles } from './export-classifier.ts';
 import { diffusionFiles } from './export-diffusion.ts';
 import { gptFiles } from './export-gpt.ts';
+import { taggerFiles } from './export-tagger.ts';
 import { averageOf } from './graphs.ts';
 import type { ModelFiles } from './model-files.ts';
 
@@ -28,8 +29,8 @@ export interface ExportResult {
 }
 
 /**
- * Writes a model's configuration, tokenizer and graphs into `folder`: Hugging Face's layout for text and classifiers of
- * it, a diffusers pipeline's, or its parts, for images. Where the run keeps running averages of the weights, these are what is written. Other files
+ * Writes a model's configuration, tokenizer and graphs into `folder`: Hugging Face's layout for text, classifiers
+ * and taggers of it, a diffusers pipeline's, or its parts, for images. Where the run keeps running averages of the weights, these are what is written. Other files
  * there (a card, say) stay.
  *
  * @param source a run's folder (its newest checkpoint is taken) or a checkpoint file
@@ -79,6 +80,7 @@ function filesOf(
 ): ModelFiles | Promise<ModelFiles> {
   if (training.task === 'text-to-image') return diffusionFiles(training, weights, steps);
   if (training.task === 'text-classification') return classifierFiles(training, weights, steps);
+  if (training.task === 'token-classification') return taggerFiles(training, weights, steps);
   if (training.task === 'image-autoencoder') return autoencoderFiles(training, weights, steps);
   return gptFiles(training, weights, steps);
 }

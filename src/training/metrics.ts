@@ -9,6 +9,8 @@ export interface Measures {
   validation_bits_per_byte?: number;
   /** For labels: the mean of their areas under the ROC curve. */
   validation_auroc?: number;
+  /** For tags: F1 of the spans that are found, beginning, end and type being right. */
+  validation_f1?: number;
   /** For images: the loss at evenly spaced levels of noise, from little to much. */
   validation_loss_by_noise?: number[];
 }

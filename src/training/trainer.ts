@@ -137,8 +137,13 @@ export async function train(json: unknown, options: TrainingOptions = {}): Promi
   }
   // Stopped between two checkpoints: what was learnt since the last one is kept.
   if (state.step % config.checkpoint_every !== 0 && state.step < config.max_steps) checkpoint = save();
-  const { validation_loss, validation_bits_per_byte, validation_auroc, validation_loss_by_noise } =
-    last?.validation_loss === undefined ? await evaluate(state) : (last as StepMetrics & Measures);
+  const {
+    validation_loss,
+    validation_bits_per_byte,
+    validation_auroc,
+    validation_f1,
+    validation_loss_by_noise,
+  } = last?.validation_loss === undefined ? await evaluate(state) : (last as StepMetrics & Measures);
   return {
     steps: state.step,
     ...counted(task, state),
@@ -146,6 +151,7 @@ export async function train(json: unknown, options: TrainingOptions = {}): Promi
     validation_loss,
     ...(validation_bits_per_byte !== undefined && { validation_bits_per_byte }),
     ...(validation_auroc !== undefined && { validation_auroc }),
+    ...(validation_f1 !== undefined && { validation_f1 }),
     ...(validation_loss_by_noise && { validation_loss_by_noise }),
     checkpoint,
   };

@@ -6,8 +6,8 @@ import {
   parseClassifierConfig,
 } from '../../src/architecture/classifier.ts';
 import { createRandom, normal } from '../../src/data/random.ts';
-import { gradients } from '../../src/graph/autodiff.ts';
 import { Graph } from '../../src/graph/graph.ts';
+import { expectGradients } from '../fixtures/gradients.ts';
 import { type Feed, prepareGraph, runGraph, sizeOf } from '../fixtures/run-graph.ts';
 
 const config = parseClassifierConfig({
@@ -49,30 +49,7 @@ const parametersIn = (feeds: Record<string, Feed>) =>
 
 describe('the classifier', () => {
   it('has the gradients that finite differences give', async () => {
-    const graph = new Graph();
-    const { loss, parameters } = classifierLoss(graph, config, batch);
-    graph.output('loss', loss);
-    for (const [i, gradient] of gradients(loss, parameters).entries()) {
-      expect(gradient.shape).toEqual(parameters[i].shape);
-      graph.output(`g${i}`, gradient);
-    }
-    const run = await prepareGraph(graph);
-    const feeds = feedsOf(1);
-    const at = await run(feeds);
-    const random = createRandom(2);
-    for (const [i, { name }] of parameters.entries()) {
-      const { data, shape } = feeds[name] as { data: Float32Array; shape: number[] };
-      const direction = Float32Array.from(data, () => normal(random));
-      const step = 2e-3 / Math.sqrt(data.length);
-      const moved = async (sign: number) => {
-        const there = { data: data.map((x, j) => x + sign * step * direction[j]), shape };
-        return Number((await run({ ...feeds, [name]: there })).loss.data[0]);
-      };
-      const difference = ((await moved(1)) - (await moved(-1))) / (2 * step);
-      const slope = direction.reduce((sum, d, j) => sum + d * Number(at[`g${i}`].data[j]), 0);
-      const scale = Math.abs(difference) + Math.abs(slope) + 0.1;
-      expect(Math.abs(difference - slope) / scale, name).toBeLessThan(0.03);
-    }
+    await expectGradients((graph) => classifierLoss(graph, config, batch), feedsOf(1));
   });
 
   it('learns nothing of labels that are not known', async () => {

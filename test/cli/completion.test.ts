@@ -17,7 +17,7 @@ async function offered(words: string[], env?: Record<string, string>): Promise<s
 
 it('offers all commands, and those that begin so', async () => {
   expect(await offered([''])).toEqual([...Object.keys(commands), 'complete']);
-  expect(await offered(['prep'])).toEqual(['prepare', 'prepare-images', 'prepare-labels']);
+  expect(await offered(['prep'])).toEqual(['prepare', 'prepare-images', 'prepare-labels', 'prepare-tags']);
 });
 
 it.each([
@@ -35,7 +35,7 @@ it.each([
   ],
   [
     ['generate', '--model', ''],
-    ['models/Llama-wick-3M/', 'models/wick-draw/', 'models/wick-guard/'],
+    ['models/Llama-wick-3M/', 'models/wick-draw/', 'models/wick-guard/', 'models/wick-tagger/'],
   ],
   [['quantize', 'models/Ll'], ['models/Llama-wick-3M/']],
   [['train', 'package.'], ['package.json']],

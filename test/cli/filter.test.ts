@@ -138,3 +138,39 @@ test('--explain tells a person what was found and why, without colour in a pipe'
     /the whole {2}violence {2}0\.\d\d {2}it is told: wick-guard, which says so from 0\.\d\d on/,
   );
 });
+
+test('names and addresses are found, told why, and done with what a policy says', async () => {
+  const text = 'Hi, I am Maria Gonzalez and live at 4512 Oak Street, Springfield, IL 62704.';
+  const { code, stdout } = await run(['filter', '--no-safety', text]);
+  const { spans, flagged, categories, text: same } = JSON.parse(stdout);
+  expect([code, flagged, categories.identity, same]).toEqual([0, false, true, text]);
+  expect(spans).toEqual([
+    { start: 9, end: 23, type: 'person_name', score: expect.any(Number), action: 'allow', via: [] },
+    { start: 36, end: 74, type: 'street_address', score: expect.any(Number), action: 'allow', via: [] },
+  ]);
+  const policy = {
+    ...{ version: 1, name: 'mine', rules: [{ entities: ['identity'], action: 'replace' }] },
+    examples: [{ text: 'I am Maria Gonzalez.', direction: 'input', gives: 'I am [PERSON_NAME_1].' }],
+  };
+  const lines = Array.from({ length: 40 }, (_, i) => JSON.stringify({ text: `${i}: I am Maria Gonzalez.` }));
+  const many = await run(['filter', '--no-safety', '--policy', policyFile(policy)], {
+    input: `${lines.join('\n')}\n{`,
+  });
+  expect(
+    many.stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line).text),
+  ).toEqual(lines.map((_, i) => `${i}: I am [PERSON_NAME_1].`));
+  expect([many.code, many.stderr]).toEqual([1, expect.stringContaining('Line 41 is not JSON')]);
+  const without = await run(['filter', '--no-safety', '--no-names', '--policy', policyFile(policy), 'a']);
+  expect([without.code, without.stdout]).toEqual([1, '']);
+  expect(without.stderr).toContain('acts on names or addresses, which --no-names does not find');
+  const examples = [{ text: 'It is a fine day.', direction: 'input', gives: 'no' }];
+  const broken = await run(['filter', '--no-safety', '--policy', policyFile({ ...policy, examples }), 'a']);
+  expect([broken.code, broken.stderr]).toEqual([1, expect.stringContaining('does not come true')]);
+  const told = await run(['filter', '--no-safety', '--explain', text]);
+  expect(told.stdout).toMatch(
+    /person_name .*it stays: the tagger, after "Hi , I am|person_name .*after ", I am"/,
+  );
+});

@@ -1,11 +1,14 @@
 import { fileURLToPath } from 'node:url';
 import { Command, Option } from 'commander';
 import { groupOf } from '../../filtering/detectors.ts';
-import { type FilterPiece, type FilterSpan, filterText } from '../../filtering/filter-stream.ts';
-import { defaultPolicy, proveSafety } from '../../filtering/load-policy.ts';
-import type { Direction } from '../../filtering/policy.ts';
+import type { FilterPiece, FilterSpan } from '../../filtering/filter-stream.ts';
+import { defaultPolicy, proveSafety, proveTagged } from '../../filtering/load-policy.ts';
+import { type Direction, needsTagger } from '../../filtering/policy.ts';
 import { checkSafety, type Judge, type Role, roles, type SafetyVerdict } from '../../filtering/safety.ts';
+import { filterTaggedText } from '../../filtering/tagged-stream.ts';
 import { loadClassifierFolder } from '../../service/classifier-folder.ts';
+import { loadTaggerFolder } from '../../service/tagger-folder.ts';
+import { inOrder } from '../in-order.ts';
 import { printJson, styled } from '../output.ts';
 import { readPolicyFile } from '../policy-file.ts';
 import { printable } from '../remote/server.ts';
@@ -16,12 +19,17 @@ interface Options {
   role?: Role;
   key?: string;
   safety: boolean;
+  names: boolean;
   json?: boolean;
   explain?: boolean;
 }
 
-/** The classifier that ships, wherever the command is called. */
-const guardFolder = fileURLToPath(new URL('../../../models/wick-guard', import.meta.url));
+/** The models that ship, wherever the command is called. */
+const [guardFolder, taggerFolder] = ['wick-guard', 'wick-tagger'].map((name) =>
+  fileURLToPath(new URL(`../../../models/${name}`, import.meta.url)),
+);
+/** Texts that are filtered at a time: the networks read them together. */
+const AT_ONCE = 16;
 
 /** `wick filter`: what a policy finds in texts and makes of them. */
 export function filterCommand(): Command {
@@ -46,24 +54,41 @@ export function filterCommand(): Command {
       '--no-safety',
       'find personal data and secrets alone: what a text means is not judged, and many more are done in a second',
     )
+    .option('--no-names', 'find no names and street addresses, which takes a network')
     .option('--key <name>', "the caller's key, for rules that are for some")
     .option('--json', 'a line of JSON for each text; so it is without --explain, too')
     .option('--explain', 'show what was found and why')
     .addHelpText('after', '\nA policy that hashes takes its secret from WICK_FILTER_SECRET.')
     .action(
-      async (words: string[], { policy: file, direction, role, key, safety, json, explain }: Options) => {
+      async (
+        words: string[],
+        { policy: file, direction, role, key, safety, names, json, explain }: Options,
+      ) => {
         const policy = file === undefined ? defaultPolicy() : readPolicyFile(file).policy;
+        if (!names && needsTagger(policy, direction, key))
+          throw new Error(
+            `The policy "${policy.name}" acts on names or addresses, which --no-names does not find.`,
+          );
         const secret = process.env.WICK_FILTER_SECRET;
         const judge = safety ? await loadClassifierFolder(guardFolder, { threads: 1 }) : undefined;
         if (judge) await proveSafety(policy, judge);
+        const tagger = names ? await loadTaggerFolder(taggerFolder, { threads: 1 }) : undefined;
+        if (tagger) await proveTagged(policy, tagger);
+        const filtered = inOrder(
+          words.length > 0 ? [words.join(' ')] : textsOf(process.stdin),
+          AT_ONCE,
+          async (text) => {
+            const result = await filterTaggedText(text, policy, direction, tagger, { key, secret });
+            // As on a route, what goes on is judged.
+            const goingOn = result.refused ? text : result.text;
+            const verdict =
+              judge && (await checkSafety(goingOn, policy.safety, { direction, role, key }, judge));
+            return { text, result, verdict };
+          },
+        );
         let number = 0;
-        for await (const text of words.length > 0 ? [words.join(' ')] : textsOf(process.stdin)) {
+        for await (const { text, result, verdict } of filtered) {
           number++;
-          const result = filterText(text, policy, direction, { key, secret });
-          // As on a route, what goes on is judged.
-          const goingOn = result.refused ? text : result.text;
-          const verdict =
-            judge && (await checkSafety(goingOn, policy.safety, { direction, role, key }, judge));
           if (explain && !json) process.stdout.write(explanation(number, text, result, verdict, judge));
           else printJson(answer(result, verdict));
         }

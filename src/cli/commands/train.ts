@@ -66,10 +66,15 @@ const validation = ({
   validation_loss,
   validation_bits_per_byte: bits,
   validation_auroc: area,
+  validation_f1: f1,
 }: Partial<Measures>) => {
   if (bits !== undefined)
     return `${validation_loss!.toFixed(4)} nats a token, ${bits.toFixed(4)} bits a byte`;
-  return `loss ${validation_loss!.toFixed(4)}${area === undefined ? '' : `, AUROC ${area.toFixed(4)}`}`;
+  const told = [
+    ['AUROC', area],
+    ['F1', f1],
+  ].flatMap(([name, value]) => (value === undefined ? [] : [`, ${name} ${Number(value).toFixed(4)}`]));
+  return `loss ${validation_loss!.toFixed(4)}${told.join('')}`;
 };
 
 interface Options {

@@ -1,6 +1,6 @@
 /** Prepared texts with labels on disk: a JSONL file for each split, and the manifest that lists them. */
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 
@@ -33,7 +33,8 @@ export interface LabelDataset {
   labels: readonly string[];
   /** Changes when anything that training sees changes. */
   fingerprint: string;
-  split(name: SplitName): LabelledText[];
+  /** The texts of a split: with labels, or, for a tagger, with spans. */
+  split<Row = LabelledText>(name: SplitName): Row[];
 }
 
 /** @throws Error naming the file that is missing, not right or changed since it was prepared */
@@ -47,7 +48,7 @@ export function openLabelDataset(folder: string): LabelDataset {
   return {
     labels,
     fingerprint: sha256(bytes),
-    split(name) {
+    split<Row>(name: SplitName) {
       const { file, sha256: wanted } = splits[name];
       const content = readFileSync(join(folder, file));
       if (sha256(content) !== wanted)
@@ -56,9 +57,27 @@ export function openLabelDataset(folder: string): LabelDataset {
         .toString()
         .split('\n')
         .filter(Boolean)
-        .map((line) => JSON.parse(line) as LabelledText);
+        .map((line) => JSON.parse(line) as Row);
     },
   };
+}
+
+/** Writes the splits of a data set, and the manifest that lists them. */
+export function writeLabelDataset(
+  folder: string,
+  labels: readonly string[],
+  rows: Readonly<Record<SplitName, readonly object[]>>,
+): void {
+  const splits = Object.fromEntries(
+    splitNames.map((name) => {
+      const file = `${name}.jsonl`;
+      const content = rows[name].map((row) => `${JSON.stringify(row)}\n`).join('');
+      writeFileSync(join(folder, file), content);
+      return [name, { file, texts: rows[name].length, sha256: sha256(content) }];
+    }),
+  );
+  const manifest = { format: 'wick-labels/1', labels, splits };
+  writeFileSync(join(folder, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`);
 }
 
 export const sha256 = (bytes: Uint8Array | string): string =>

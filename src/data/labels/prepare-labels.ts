@@ -1,5 +1,5 @@
 /** Texts with labels from many sources, deduplicated and split so that none has a relative on another side. */
-import { createReadStream, writeFileSync } from 'node:fs';
+import { createReadStream } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { createDeduplicator, type Duplicates } from '../deduplicate.ts';
 import { openOutput } from '../output-folder.ts';
@@ -8,7 +8,13 @@ import { mix } from '../random.ts';
 import { readFile } from '../read.ts';
 import { listSources } from '../sources.ts';
 import { decodeText, splitLines } from '../text-stream.ts';
-import { type LabelledText, MANIFEST, type SplitName, sha256, splitNames } from './label-dataset.ts';
+import {
+  type LabelledText,
+  MANIFEST,
+  type SplitName,
+  splitNames,
+  writeLabelDataset,
+} from './label-dataset.ts';
 import { type LabelRule, type LabelSource, type Recipe, readRecipe, readSentences } from './recipe.ts';
 import { fillSentences, hash, slots } from './sentences.ts';
 
@@ -128,8 +134,11 @@ async function prepareInto(
   };
 }
 
+/** What is held out, and by which seed. */
+export type Shares = Pick<Recipe, 'seed' | 'validation' | 'test'>;
+
 /** The side that a text is on, by its hash. */
-function sideOf(text: string, { seed, validation, test }: Recipe): SplitName {
+export function sideOf(text: string, { seed, validation, test }: Shares): SplitName {
   const place = mix(hash(text) ^ mix(seed)) / 2 ** 32;
   if (place < test) return 'test';
   return place < test + validation ? 'validation' : 'train';
@@ -141,32 +150,35 @@ function writeSplits(
   sides: Record<SplitName, Candidate[]>,
 ): LabelReport['splits'] {
   const entries = splitNames.map((name) => {
-    const byRule = new Map<LabelRule, number>();
-    for (const { rule } of sides[name]) byRule.set(rule, (byRule.get(rule) ?? 0) + 1);
-    const content = sides[name]
-      .map(({ rule, text, labels, source }): LabelledText => {
-        return { text, labels, weight: rule.share / byRule.get(rule)!, source };
-      })
-      .map((row) => `${JSON.stringify(row)}\n`)
-      .join('');
-    const file = `${name}.jsonl`;
-    writeFileSync(join(folder, file), content);
+    const weights = weightsOf(sides[name]);
+    const rows = sides[name].map(
+      ({ rule, text, labels, source }): LabelledText => ({
+        text,
+        labels,
+        weight: weights.get(rule)!,
+        source,
+      }),
+    );
     const having = (value: number) =>
       labels.map((label) => sides[name].filter((each) => each.labels[label] === value).length);
-    return {
-      name,
-      manifest: { file, texts: sides[name].length, sha256: sha256(content) },
-      report: { texts: sides[name].length, positive: having(1), negative: having(0) },
-    };
+    return { name, rows, report: { texts: rows.length, positive: having(1), negative: having(0) } };
   });
-  const of = <K extends 'manifest' | 'report'>(key: K) =>
+  const of = <K extends 'rows' | 'report'>(key: K) =>
     Object.fromEntries(entries.map((entry) => [entry.name, entry[key]])) as Record<
       SplitName,
       (typeof entries)[number][K]
     >;
-  const manifest = { format: 'wick-labels/1', labels, splits: of('manifest') };
-  writeFileSync(join(folder, MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`);
+  writeLabelDataset(folder, labels, of('rows'));
   return of('report');
+}
+
+/** How often a text of each rule is drawn: the rule's share, spread over its texts. */
+export function weightsOf<Rule extends { share: number }>(
+  texts: readonly { rule: Rule }[],
+): Map<Rule, number> {
+  const counts = new Map<Rule, number>();
+  for (const { rule } of texts) counts.set(rule, (counts.get(rule) ?? 0) + 1);
+  return new Map([...counts].map(([rule, count]) => [rule, rule.share / count]));
 }
 
 async function* filledSentences(path: string, name: string, recipe: Recipe): AsyncGenerator<Candidate> {
@@ -186,9 +198,9 @@ async function* filledSentences(path: string, name: string, recipe: Recipe): Asy
  * they are is decided by what stands around their slots: where two families say the same around different words, a
  * model should not be told them apart by what it was shown of one alone.
  */
-function patternSides(
+export function patternSides(
   patterns: readonly string[],
-  { seed, validation, test }: Recipe,
+  { seed, validation, test }: Shares,
 ): Map<string, SplitName> {
   const place = (pattern: string) => mix(hash(pattern.replace(slots, '')) ^ mix(seed));
   const shuffled = [...patterns].sort((a, b) => place(a) - place(b));
@@ -254,7 +266,7 @@ function parsed(line: string): Record<string, unknown> | undefined {
 }
 
 /** What is asked and what is answered are texts of their own. */
-async function* plainRows(
+export async function* plainRows(
   records: AsyncIterable<{ instruction?: string; text: string }>,
 ): AsyncGenerator<Row> {
   for await (const { instruction, text } of records) {

@@ -3,7 +3,13 @@ import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { checkSlots } from './sentences.ts';
 
-const share = z.number().min(0).lt(0.5);
+/** What every recipe says of the sides of its data. */
+export const sides = {
+  seed: z.number().int().min(0).max(0xffffffff).default(1),
+  /** Shares that are held out: to watch training and calibrate scores, and to judge the model in the end. */
+  validation: z.number().min(0).lt(0.5).default(0.1),
+  test: z.number().min(0).lt(0.5).default(0.1),
+};
 /** `*` stands for every label that is not named. A string names the row's field that holds 0 or 1. */
 const given = z.record(z.string().min(1), z.union([z.literal(0), z.literal(1), z.string().min(1)]));
 
@@ -35,10 +41,7 @@ const family = z.strictObject({
 
 const recipe = z.strictObject({
   labels: z.array(z.string().min(1).max(100)).min(1).max(1000),
-  seed: z.number().int().min(0).max(0xffffffff).default(1),
-  /** Shares that are held out: to watch training and set thresholds, and to judge the model in the end. */
-  validation: share.default(0.1),
-  test: share.default(0.1),
+  ...sides,
   sources: z.array(source).default([]),
   /** JSON files of sentences to be filled in, beside the recipe. */
   sentences: z.array(z.string().min(1)).default([]),
@@ -82,7 +85,8 @@ function checkNames(labels: LabelRule['labels'], recipe: Recipe, where: string):
     throw new Error(`${where} speaks of the label "${unknown}"; the recipe has ${recipe.labels.join(', ')}.`);
 }
 
-function readAs<T>(path: string, schema: z.ZodType<T>): T {
+/** @throws Error naming the file and each field of it that is not right */
+export function readAs<T>(path: string, schema: z.ZodType<T>): T {
   let json: unknown;
   try {
     json = JSON.parse(readFileSync(path, 'utf8'));

@@ -8,13 +8,22 @@ import {
 } from '../../filtering/filter-stream.ts';
 import { createJsonFilter, isJson, type TextFilter } from '../../filtering/json-filter.ts';
 import { createPlaceholders, type Placeholders } from '../../filtering/placeholders.ts';
-import { actions, allowsAll, type Direction, decisionsOf, type Policy } from '../../filtering/policy.ts';
+import {
+  actions,
+  allowsAll,
+  type Direction,
+  decisionsOf,
+  needsTagger,
+  type Policy,
+} from '../../filtering/policy.ts';
 import type { Role } from '../../filtering/safety.ts';
 import { createScan } from '../../filtering/scan.ts';
+import { createTaggedStream } from '../../filtering/tagged-stream.ts';
 import { macrotask } from '../../generation/macrotask.ts';
 import type { EdgeContext } from '../context.ts';
 import { Failure } from '../failure.ts';
 import { callerName, sitePolicy } from './site-policy.ts';
+import { siteTagger } from './site-tagger.ts';
 
 export interface RequestFilter {
   /** Whether anything can become of a text in this direction. */
@@ -63,9 +72,13 @@ export function openFilter(c: EdgeContext): RequestFilter {
   const hidden = new Map<string, boolean>();
   const milliseconds: Record<Direction, number> = { input: 0, output: 0 };
 
-  function open(direction: Direction, json: boolean): TextFilter {
+  function open(direction: Direction, json: boolean, prose = true): TextFilter {
     const options = { key, secret, placeholders, scans: scans[direction] };
-    const stream = watched(createFilterStream(policy, direction, options), direction);
+    const filter =
+      prose && needsTagger(policy, direction, key)
+        ? createTaggedStream(policy, direction, siteTagger(policy), options)
+        : createFilterStream(policy, direction, options);
+    const stream = watched(filter, direction);
     return json ? createJsonFilter(stream) : stream;
   }
 
@@ -93,7 +106,8 @@ export function openFilter(c: EdgeContext): RequestFilter {
     placeholders,
     async checkInput(text, param) {
       if (!acts.input || isWord(text)) return text;
-      const stream = open('input', isJson(text));
+      // The name of a model has to be found as it is; with white space in it, it is none.
+      const stream = open('input', isJson(text), param !== 'model' || /\s/.test(text));
       let out = '';
       for (let at = 0; at <= text.length; at += STEP) {
         if (at > 0) await macrotask();
@@ -158,6 +172,8 @@ export function tellable(c: EdgeContext, text: string): string {
   try {
     const { policy, secret } = sitePolicy(c.env);
     const key = callerName(policy, c.req.header('authorization'));
+    // Whether a name stands in it cannot be told at once.
+    if (needsTagger(policy, 'input', key) && !isWord(text)) return '';
     return allowsAll(policy, 'input', key) ? text : filterText(text, policy, 'input', { key, secret }).text;
   } catch {
     return '';

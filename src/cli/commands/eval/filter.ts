@@ -10,9 +10,11 @@ import { resolveModel } from '../../hub/model-cache.ts';
 import { printJson } from '../../output.ts';
 import { createProgress } from '../../progress.ts';
 import { drawReliability } from '../../reliability-chart.ts';
+import { evalSpans, haveSpans } from './spans.ts';
 
 interface Options {
   model: string;
+  tagger: string;
   where?: [string, string];
   reliability?: string;
   json?: boolean;
@@ -39,17 +41,19 @@ interface Figures {
 export function filterCommand(): Command {
   return new Command('filter')
     .description(
-      'Judge labelled texts: for each label the areas under the ROC and the precision-recall curve, how much is blocked too much and too little at the thresholds that ship, and how far scores are from probabilities.',
+      'Judge texts. Of those with "spans": for each type, how many of the spans are found, and how many of those found are right. Of those with labels: for each label the areas under the ROC and the precision-recall curve, how much is blocked too much and too little at the thresholds that ship, and how far scores are from probabilities.',
     )
     .argument(
       '<files...>',
-      'JSONL: "text" or "prompt", and "labels", "label", "flagged", or OpenAI\'s short names',
+      'JSONL: "text" or "prompt", and "labels", "label", "flagged", OpenAI\'s short names, or "spans" of "start", "end", "type"',
     )
     .option('--model <dir>', "a classifier's folder", 'models/wick-guard')
+    .option('--tagger <dir>', "a tagger's folder, for texts with spans", 'models/wick-tagger')
     .option('--where <field=value>', 'judge only rows with this value', fieldValue)
     .option('--reliability <file>', 'draw how often texts of each score have the label, as PNG')
     .option('--json', 'print {"texts", "flagged", "categories"} as one line of JSON')
     .action(async (files: string[], options: Options) => {
+      if (await haveSpans(files)) return evalSpans(files, options);
       const classifier = await loadClassifierFolder(resolveModel(options.model), { threads: 1 });
       const judged = await judgeFiles(files, classifier, options.where);
       if (judged.length === 0) throw new Error('There is no such text.');

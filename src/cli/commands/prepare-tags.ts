@@ -1,0 +1,45 @@
+import { Command } from 'commander';
+import { type PrepareTagsOptions, prepareTags, type TagReport } from '../../data/tags/prepare-tags.ts';
+import { formatCount, printJson } from '../output.ts';
+import { createProgress } from '../progress.ts';
+
+type Options = Pick<PrepareTagsOptions, 'from' | 'out' | 'force'> & { json?: boolean };
+
+/** `wick prepare-tags RECIPE --out DIR`: sentences with what is to be found in them, to train a tagger on. */
+export function prepareTagsCommand(): Command {
+  return new Command('prepare-tags')
+    .description(
+      'Fill in patterns of sentences, keep where in them the words of entities are, and add plain texts of which little is known: a recipe in JSON names the types, the patterns, the lists of words and the files.',
+    )
+    .argument('<recipe>', 'a JSON file: types, sentences, words, prose, validation, test, seed')
+    .requiredOption('--out <dir>', 'the folder of the data set; it appears whole or not at all')
+    .option('--from <dir>', 'the folder from which the recipe names its plain texts', '.')
+    .option('--force', 'write also into a folder that holds other things; they stay')
+    .option('--json', 'print the report as one line of JSON')
+    .action(async (recipe: string, { json, ...options }: Options) => {
+      const stop = new AbortController();
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+      const progress = createProgress({ label: 'read', unit: 'text' });
+      try {
+        const onProgress = (texts: number) => progress.update(texts);
+        const report = await prepareTags({ ...options, recipe, signal: stop.signal, onProgress });
+        progress.finish();
+        if (json) return printJson(report);
+        tellReport(report, options.out);
+      } catch (error) {
+        progress.finish();
+        if (!stop.signal.aborted) throw error;
+        console.error('wick: stopped, nothing was written.');
+        process.exitCode = 130;
+      }
+    });
+}
+
+function tellReport({ types, splits, problems }: TagReport, out: string): void {
+  for (const { source, kind, detail } of problems) console.error(`wick: ${source}: ${kind}. ${detail}`);
+  for (const [i, type] of types.entries())
+    console.log(`${type}: ${formatCount(splits.train.spans[i])} to learn from`);
+  console.log(
+    `${out}: ${formatCount(splits.train.texts)} texts to learn from, ${formatCount(splits.validation.texts)} to validate, ${formatCount(splits.test.texts)} to judge.`,
+  );
+}
