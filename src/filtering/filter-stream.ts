@@ -167,6 +167,16 @@ export function createFilterStream(
   return { push: (text) => step(text, false), end: () => step('', true) };
 }
 
+/** Scans for no more than a policy acts on: what is left as it is need not be found. */
+export function scansFor(
+  policy: Policy,
+  direction: Direction,
+  key?: string,
+): NonNullable<FilterOptions['scans']> {
+  const decide = decisionsOf(policy, direction, key);
+  return [(between) => createScan(between, (type) => decide(type).action !== 'allow')];
+}
+
 /** One order for any findings, in whichever they were made: the first of the surest of a cluster gives it its type. */
 function inOrder(a: Finding, b: Finding): number {
   return (

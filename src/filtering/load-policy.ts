@@ -1,6 +1,6 @@
 /** Policies from files: none is used whose form is broken or whose examples do not come true. */
 import defaultPolicyFile from './default-policy.json' with { type: 'json' };
-import { type FilterPiece, filterText } from './filter-stream.ts';
+import { type FilterPiece, filterText, scansFor } from './filter-stream.ts';
 import { needsTagger, type Policy, policySchema } from './policy.ts';
 import { checkSafety, type Judge } from './safety.ts';
 import type { Tagger } from './tag.ts';
@@ -23,8 +23,9 @@ export function loadPolicy(policy: unknown): Policy {
     throw new PolicyError(`The policy is broken at ${path.join('.') || 'its top'}: ${message}.`);
   }
   for (const [i, { text, direction, key }] of parsed.data.examples.entries()) {
-    if (!needsTagger(parsed.data, direction, key))
-      proveExample(parsed.data, i, filterText(text, parsed.data, direction, { key, secret: 'example' }));
+    if (needsTagger(parsed.data, direction, key)) continue;
+    const options = { key, secret: 'example', scans: scansFor(parsed.data, direction, key) };
+    proveExample(parsed.data, i, filterText(text, parsed.data, direction, options));
   }
   return parsed.data;
 }

@@ -1,23 +1,10 @@
 /** The filter of one request: what it makes of texts that come in, and of texts that are answered. */
 import type { Filtered, FilterTrace } from '../../api/trace.ts';
-import {
-  createFilterStream,
-  type FilterOptions,
-  type FilterPiece,
-  filterText,
-} from '../../filtering/filter-stream.ts';
+import { createFilterStream, type FilterPiece, filterText, scansFor } from '../../filtering/filter-stream.ts';
 import { createJsonFilter, isJson, type TextFilter } from '../../filtering/json-filter.ts';
 import { createPlaceholders, type Placeholders } from '../../filtering/placeholders.ts';
-import {
-  actions,
-  allowsAll,
-  type Direction,
-  decisionsOf,
-  needsTagger,
-  type Policy,
-} from '../../filtering/policy.ts';
+import { actions, allowsAll, type Direction, needsTagger } from '../../filtering/policy.ts';
 import type { Role } from '../../filtering/safety.ts';
-import { createScan } from '../../filtering/scan.ts';
 import { createTaggedStream } from '../../filtering/tagged-stream.ts';
 import { macrotask } from '../../generation/macrotask.ts';
 import type { EdgeContext } from '../context.ts';
@@ -67,7 +54,7 @@ export function openFilter(c: EdgeContext): RequestFilter {
   const key = callerName(policy, c.req.header('authorization'));
   const placeholders = createPlaceholders();
   const acts = { input: !allowsAll(policy, 'input', key), output: !allowsAll(policy, 'output', key) };
-  const scans = { input: scansOf(policy, 'input', key), output: scansOf(policy, 'output', key) };
+  const scans = { input: scansFor(policy, 'input', key), output: scansFor(policy, 'output', key) };
   const counts = new Map<string, Filtered>();
   const hidden = new Map<string, boolean>();
   const milliseconds: Record<Direction, number> = { input: 0, output: 0 };
@@ -152,12 +139,6 @@ export function openFilter(c: EdgeContext): RequestFilter {
           };
         }),
   };
-}
-
-/** What is left as it is need not be found. */
-function scansOf(policy: Policy, direction: Direction, key: string | undefined): FilterOptions['scans'] {
-  const decide = decisionsOf(policy, direction, key);
-  return [(between) => createScan(between, (type) => decide(type).action !== 'allow')];
 }
 
 function refusedInput(param: string, type: string | undefined): Failure {
