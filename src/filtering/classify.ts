@@ -65,7 +65,10 @@ export function createClassifier({ config, thresholds, ...runtime }: ClassifierF
     labels,
     thresholds: limits,
     async judge(text, signal) {
-      const read = (form: string) => logitsOf(form, features, runtime, signal);
+      const read = (form: string) =>
+        hasWords(form, features)
+          ? logitsOf(form, features, runtime, signal)
+          : new Float32Array(labels.length).fill(-Infinity);
       const logits = await read(text);
       const copy = normalizedCopy(text);
       if (copy !== text)
@@ -93,9 +96,13 @@ function normalizedCopy(text: string): string {
   return whole;
 }
 
+/** Without a word there is nothing to judge. */
+const hasWords = (text: string, config: FeatureConfig): boolean =>
+  windowsOf(text, config).next().value!.length > 0;
+
 const PIECE = 4096;
 /** Windows that are judged in one run. */
-const AT_ONCE = 8;
+const AT_ONCE = 4;
 
 /** The largest logit of each label over the windows of a text. */
 export async function logitsOf(

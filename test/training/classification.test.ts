@@ -15,6 +15,7 @@ import { temporaryFolder } from '../fixtures/tiny.ts';
 /** Fruit and tools, in sentences of their own and in rows of which some say only half. */
 const recipe = {
   labels: ['fruit', 'tool'],
+  ...{ probes: ['probes.json'], per_probe: 5 },
   // A seed by which each side gets some of each kind.
   ...{ seed: 3, validation: 0.2, test: 0.2, per_sentence: 25, sentences: ['sentences.json'] },
   sources: [
@@ -28,6 +29,18 @@ const recipe = {
     },
   ],
 };
+/** What no pattern says. */
+const probes = {
+  words: { ...{ month: 'base64:TWFyY2gKTWF5', fruit: ['apple', 'plum'] } },
+  families: [
+    { class: 'ripe', labels: { fruit: 1, tool: 0 }, sentences: ['in {month} we picked a {fruit}'] },
+    {
+      class: 'neither',
+      labels: { '*': 0 },
+      sentences: ['in {month} it snowed', 'we sing with my aunt until Friday'],
+    },
+  ],
+};
 const sentences = {
   words: {
     fruit: ['apple', 'pear', 'plum', 'cherry', 'lemon', 'peach', 'melon', 'fig'],
@@ -35,6 +48,8 @@ const sentences = {
     who: ['Anna', 'Ben', 'Carla', 'Dan', 'Eve', 'my {kin}'],
     kin: ['aunt', 'uncle', 'cousin'],
     day: ['Monday', 'Tuesday', 'Friday'],
+    // "March" and "May".
+    month: 'base64:TWFyY2gKTWF5',
   },
   families: [
     {
@@ -76,6 +91,7 @@ beforeAll(async () => {
   data = join(folder, 'data');
   writeFileSync(join(folder, 'recipe.json'), JSON.stringify(recipe));
   writeFileSync(join(folder, 'sentences.json'), JSON.stringify(sentences));
+  writeFileSync(join(folder, 'probes.json'), JSON.stringify(probes));
   const names = ['quince', 'apricot', 'guava', 'papaya', 'hoe', 'rake', 'shovel', 'pickaxe'];
   const rows = names.flatMap((name, i) =>
     Array.from({ length: 10 }, (_, n) => ({
@@ -109,7 +125,8 @@ describe('a classifier', () => {
   it('gets its data from files and from patterns, parted by both, and says what was wrong with them', async () => {
     const options = { recipe: join(folder, 'recipe.json'), from: folder, out: data };
     const report = await prepareLabels(options);
-    expect(report.dropped['exact duplicate']).toBe(1);
+    // A row that is there twice, and a sentence that a probe has said before.
+    expect(report.dropped['exact duplicate']).toBe(2);
     expect(report.problems).toEqual([
       expect.objectContaining({
         kind: 'broken record',
@@ -132,6 +149,13 @@ describe('a classifier', () => {
       (split) => split.filter(({ text }) => /^on \w+ the \w+ fell$/.test(text)).length,
     );
     expect(sides.filter((count) => count > 0)).toHaveLength(1);
+    // Probes are held out.
+    const probed = splits.map((split) => split.filter(({ source }) => source === 'probes.json'));
+    expect(probed.map(({ length }) => length)).toEqual([0, 0, 7]);
+    expect(probed[2].map(({ class: tried }) => tried)).toEqual([
+      ...Array<string>(4).fill('ripe'),
+      ...Array<string>(3).fill('neither'),
+    ]);
     // The shares of rules, each spread over its texts.
     const weighs = splits[0].filter(({ labels, source }) => source === 'rows.jsonl' && labels.fruit === 1);
     expect(weighs.reduce((sum, { weight }) => sum + weight, 0)).toBeCloseTo(2);
@@ -144,14 +168,20 @@ describe('a classifier', () => {
       const at = temporaryFolder();
       writeFileSync(join(at, 'recipe.json'), JSON.stringify({ ...recipe, ...change }));
       writeFileSync(join(at, 'sentences.json'), JSON.stringify({ ...sentences, ...words }));
+      writeFileSync(join(at, 'probes.json'), JSON.stringify(probes));
       const options = { recipe: join(at, 'recipe.json'), from: folder, out: join(at, 'data') };
       await expect(prepareLabels(options)).rejects.toThrow(message);
     };
     await wrong({ labels: ['fruit'] }, {}, /speaks of the label "tool"; the recipe has fruit/);
     await wrong({ sources: [], sentences: [] }, {}, /names no source/);
     await wrong({}, { words: { ...sentences.words, kin: ['{who}'] } }, /lead back to/);
+    await wrong({}, { words: { ...sentences.words, day: 'base64:?' } }, /words\.day/);
     await wrong({}, { words: {} }, /has the slot \{who\}, for which there are no words/);
-    await wrong({ sentences: [], sources: [{ ...recipe.sources[0], path: 'none' }] }, {}, /Nothing was read/);
+    await wrong(
+      { sentences: [], probes: [], sources: [{ ...recipe.sources[0], path: 'none' }] },
+      {},
+      /Nothing was read/,
+    );
   });
 
   it('learns, goes on from a checkpoint bit for bit, and judges words that it never saw by their parts', async () => {
@@ -202,7 +232,9 @@ describe('a classifier', () => {
     expect(await classifier.judge('the apple was sweet, said Anna')).toMatchObject({ flagged: true });
     const informed = await classifier.judge('lend me your drill, Anna');
     expect(informed).toMatchObject({ flagged: false, categories: { tool: true } });
-    await expect(classifier.judge('', AbortSignal.abort())).rejects.toThrow(/abort/i);
+    await expect(classifier.judge('an apple', AbortSignal.abort())).rejects.toThrow(/abort/i);
+    for (const empty of ['', ' \n', '\u200b'])
+      expect(await classifier.judge(empty)).toMatchObject({ flagged: false, scores: { fruit: 0, tool: 0 } });
 
     const test = join(data, 'test.jsonl');
     const chart = join(folder, 'reliability.png');
@@ -214,10 +246,15 @@ describe('a classifier', () => {
       model,
       '--reliability',
       chart,
-      '--json',
+      ...['--by', 'class', '--json'],
     ]);
     expect(await sharp(chart).metadata()).toMatchObject({ format: 'png', width: 800 });
-    const { texts, categories, flagged } = JSON.parse(stdout);
+    const { texts, categories, flagged, by } = JSON.parse(stdout);
+    expect(by).toEqual({
+      ripe: { texts: 4, flagged: expect.any(Number) },
+      neither: { texts: 3, flagged: expect.any(Number) },
+    });
+    expect(by.ripe.flagged).toBeGreaterThan(by.neither.flagged);
     expect(texts).toBe(openLabelDataset(data).split('test').length);
     expect(categories.fruit.auroc).toBeGreaterThan(0.85);
     expect(categories.fruit.positive + categories.fruit.negative).toBe(texts);

@@ -16,6 +16,8 @@ export interface LabelledText {
   weight: number;
   /** Where it is from. */
   source: string;
+  /** What a probe tries a model on. */
+  class?: string;
 }
 
 const split = z.object({ file: z.string(), texts: z.number().int().min(0), sha256: z.string() });

@@ -51,6 +51,8 @@ interface Candidate {
   /** The pattern that a sentence was made of, and the side that all its sentences are on. */
   pattern?: string;
   side?: SplitName;
+  /** What a probe tries a model on. */
+  class?: string;
 }
 
 /** Characters that are kept of a text. */
@@ -91,9 +93,12 @@ async function prepareInto(
   let [exact, near] = [0, 0];
   let duplicates: Duplicates;
   try {
+    const beside = (name: string) => join(dirname(path), name);
     const arrivals = [
+      // First, so that of relatives the probe is kept.
+      ...recipe.probes.map((name) => filledProbes(beside(name), name, recipe)),
       ...recipe.sources.map((source) => labelledTexts(source, recipe, { from, folder, problems })),
-      ...recipe.sentences.map((name) => filledSentences(join(dirname(path), name), name, recipe)),
+      ...recipe.sentences.map((name) => filledSentences(beside(name), name, recipe)),
     ];
     for (const texts of arrivals) {
       for await (const candidate of texts) {
@@ -151,14 +156,10 @@ function writeSplits(
 ): LabelReport['splits'] {
   const entries = splitNames.map((name) => {
     const weights = weightsOf(sides[name]);
-    const rows = sides[name].map(
-      ({ rule, text, labels, source }): LabelledText => ({
-        text,
-        labels,
-        weight: weights.get(rule)!,
-        source,
-      }),
-    );
+    const rows = sides[name].map(({ rule, text, labels, source, class: tried }): LabelledText => {
+      const weight = weights.get(rule)!;
+      return { text, labels, weight, source, ...(tried && { class: tried }) };
+    });
     const having = (value: number) =>
       labels.map((label) => sides[name].filter((each) => each.labels[label] === value).length);
     return { name, rows, report: { texts: rows.length, positive: having(1), negative: having(0) } };
@@ -189,6 +190,18 @@ async function* filledSentences(path: string, name: string, recipe: Recipe): Asy
     for (const [pattern, side] of patternSides(family.sentences, recipe)) {
       for (const text of fillSentences(pattern, words, recipe.per_sentence, recipe.seed))
         yield { text, labels, rule, source: name, pattern, side };
+    }
+  }
+}
+
+async function* filledProbes(path: string, name: string, recipe: Recipe): AsyncGenerator<Candidate> {
+  const { words, families } = readSentences(path, recipe);
+  for (const { labels: given, share, sentences, class: tried } of families) {
+    const rule: LabelRule = { labels: given, share };
+    const of = { labels: known(given, {}, recipe), rule, source: name, side: 'test' as const, class: tried };
+    for (const pattern of sentences) {
+      for (const text of fillSentences(pattern, words, recipe.per_probe, recipe.seed))
+        yield { text, pattern, ...of };
     }
   }
 }

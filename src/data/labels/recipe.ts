@@ -33,6 +33,8 @@ const source = z.strictObject({
 });
 
 const family = z.strictObject({
+  /** What its sentences try a model on, told by `wick eval filter --by class`. */
+  class: z.string().min(1).optional(),
   labels: given,
   share: z.number().positive().default(1),
   /** Sentences with `{slots}`, each of which is filled from the list of words with its name. */
@@ -47,10 +49,22 @@ const recipe = z.strictObject({
   sentences: z.array(z.string().min(1)).default([]),
   /** How many sentences are made of each pattern at most. */
   per_sentence: z.number().int().min(1).max(10_000).default(20),
+  /** Likewise, but every sentence is held out to judge the model, and no relative of one is learnt from. */
+  probes: z.array(z.string().min(1)).default([]),
+  per_probe: z.number().int().min(1).max(10_000).default(10),
 });
 
+/** Words, or lines of them in Base64: words that hurt need not stand where anybody reads them. */
+const words = z.union([
+  z.array(z.string()).min(1),
+  z
+    .string()
+    .regex(/^base64:[A-Za-z0-9+/]+=*$/)
+    .transform((text) => Buffer.from(text.slice('base64:'.length), 'base64').toString().split('\n')),
+]);
+
 const sentences = z.strictObject({
-  words: z.record(z.string().regex(/^\w+$/), z.array(z.string()).min(1)),
+  words: z.record(z.string().regex(/^\w+$/), words),
   families: z.array(family).min(1),
 });
 

@@ -16,6 +16,7 @@ interface Options {
   model: string;
   tagger: string;
   where?: [string, string];
+  by?: string;
   reliability?: string;
   json?: boolean;
 }
@@ -50,6 +51,7 @@ export function filterCommand(): Command {
     .option('--model <dir>', "a classifier's folder", 'models/wick-guard')
     .option('--tagger <dir>', "a tagger's folder, for texts with spans", 'models/wick-tagger')
     .option('--where <field=value>', 'judge only rows with this value', fieldValue)
+    .option('--by <field>', 'tell for each value of a field how many of its texts are flagged, too')
     .option('--reliability <file>', 'draw how often texts of each score have the label, as PNG')
     .option('--json', 'print {"texts", "flagged", "categories"} as one line of JSON')
     .action(async (files: string[], options: Options) => {
@@ -65,22 +67,26 @@ export function filterCommand(): Command {
         ]),
       );
       const flagged = figures(ofFlag(judged, classifier));
+      const groups = options.by ? flaggedBy(options.by, judged) : undefined;
       if (options.reliability) {
         const told = [...byLabel].filter(([, said]) => said.some(({ positive }) => positive));
         const bins = new Map(told.map(([label, said]) => [label, reliability(said)]));
         await drawReliability(options.reliability, bins);
       }
-      if (options.json) return printJson({ texts: judged.length, flagged, categories });
+      if (options.json) return printJson({ texts: judged.length, flagged, categories, by: groups });
       const rows = Object.entries({ flagged, ...categories });
       console.table(
         Object.fromEntries(
           rows.filter(([, { positive, negative }]) => positive + negative > 0).map(shownRow),
         ),
       );
+      if (groups) console.table(groups);
     });
 }
 
 interface Row {
+  /** The row as it was read. */
+  fields: Record<string, unknown>;
   known: KnownLabels;
   judgement: Judgement;
 }
@@ -93,13 +99,30 @@ async function judgeFiles(
   const progress = createProgress({ label: 'judge', unit: 'text' });
   const judged: Row[] = [];
   for (const file of files) {
-    for await (const known of readRows(file, classifier.labels, where)) {
-      judged.push({ known, judgement: await classifier.judge(known.text) });
+    for await (const read of readRows(file, classifier.labels, where)) {
+      judged.push({ ...read, judgement: await classifier.judge(read.known.text) });
       progress.update(judged.length);
     }
   }
   progress.finish();
   return judged;
+}
+
+/** For each value of a field the texts that have it, and the share of them that is flagged. */
+function flaggedBy(
+  field: string,
+  judged: readonly Row[],
+): Record<string, { texts: number; flagged: number }> {
+  const groups = Map.groupBy(
+    judged.filter(({ fields }) => fields[field] !== undefined),
+    ({ fields }) => String(fields[field]),
+  );
+  return Object.fromEntries(
+    [...groups].map(([value, rows]) => {
+      const flagged = rows.filter(({ judgement }) => judgement.flagged).length;
+      return [value, { texts: rows.length, flagged: flagged / rows.length }];
+    }),
+  );
 }
 
 /** The texts of which it is known whether they have a label. */
@@ -115,7 +138,7 @@ function ofLabel(label: string, judged: readonly Row[]): Said[] {
 /** The texts of which it is known whether they are to be flagged. */
 function ofFlag(judged: readonly Row[], classifier: Classifier): Said[] {
   return judged.flatMap(({ known, judgement }) => {
-    const positive = known.flagged ?? flaggedBy(known, classifier);
+    const positive = known.flagged ?? toBeFlagged(known, classifier);
     const { flagged: said } = judgement;
     if (positive === undefined) return [];
     return [{ positive, weight: known.weight, score: excess(judgement, classifier), said }];
@@ -123,7 +146,7 @@ function ofFlag(judged: readonly Row[], classifier: Classifier): Said[] {
 }
 
 /** Whether labels that flag are known to be there, or all known to be absent. */
-function flaggedBy({ labels }: KnownLabels, { thresholds }: Classifier): boolean | undefined {
+function toBeFlagged({ labels }: KnownLabels, { thresholds }: Classifier): boolean | undefined {
   const flagging = Object.keys(thresholds).filter((label) => thresholds[label].flags);
   if (flagging.some((label) => labels.get(label))) return true;
   return flagging.every((label) => labels.get(label) === false) ? false : undefined;
@@ -167,15 +190,16 @@ async function* readRows(
   file: string,
   names: readonly string[],
   where: Options['where'],
-): AsyncGenerator<KnownLabels> {
+): AsyncGenerator<Pick<Row, 'fields' | 'known'>> {
   let number = 0;
   for await (const line of createInterface({ input: createReadStream(file), crlfDelay: Infinity })) {
     number++;
     if (line.trim() === '') continue;
     try {
       const row: unknown = JSON.parse(line);
-      if (where && String((row as Record<string, unknown> | null)?.[where[0]]) !== where[1]) continue;
-      yield knownLabels(row, names);
+      const fields = (row ?? {}) as Record<string, unknown>;
+      if (where && String(fields[where[0]]) !== where[1]) continue;
+      yield { fields, known: knownLabels(row, names) };
     } catch (error) {
       throw new Error(`${file}, line ${number}: ${(error as Error).message}.`, { cause: error });
     }
