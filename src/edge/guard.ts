@@ -4,6 +4,7 @@ import graph from '../../models/wick-guard/onnx/model.onnx';
 import thresholds from '../../models/wick-guard/thresholds.json' with { type: 'json' };
 import { type Classifier, createClassifier } from '../filtering/classify.ts';
 import { macrotask } from '../generation/macrotask.ts';
+import { loadUsual } from './isolate.ts';
 import { createSession, Tensor } from './onnxruntime.ts';
 
 let loading: Promise<Classifier> | undefined;
@@ -20,6 +21,8 @@ export function guard(): Promise<Classifier> {
 }
 
 async function load(): Promise<Classifier> {
+  // The runtime's memory only grows, by a fifth at a time: what needs most of it goes first.
+  await loadUsual();
   const session = await createSession(graph);
   return createClassifier({ config, thresholds, session, Tensor, pause: macrotask });
 }

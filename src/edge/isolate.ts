@@ -7,7 +7,7 @@ import { createTextModel, type TextModel } from '../generation/model.ts';
 import type { GenerationParameters } from '../generation/parameters.ts';
 import { runTask } from '../generation/tasks.ts';
 import { Failure } from './failure.ts';
-import { type EdgeModel, revisionOf } from './models.ts';
+import { type EdgeModel, edgeModels, revisionOf } from './models.ts';
 import { createSession, runtime, Tensor } from './onnxruntime.ts';
 import { createSlots } from './slots.ts';
 
@@ -78,6 +78,9 @@ async function* doInIsolate<Event>(
     slot.release();
   }
 }
+
+/** Loads the model that answers where none is named. */
+export const loadUsual = async (): Promise<void> => void (await load(edgeModels[0]));
 
 function load(model: EdgeModel): Promise<TextModel> {
   let loading = loaded.get(model);

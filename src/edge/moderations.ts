@@ -6,12 +6,15 @@ import {
   parseModerationRequest,
   type Verdict,
 } from '../api/moderations.ts';
+import type { Policy } from '../filtering/policy.ts';
+import { checkSafety } from '../filtering/safety.ts';
 import { macrotask } from '../generation/macrotask.ts';
 import { readJson } from './body.ts';
 import { watchCaller } from './caller.ts';
 import { type EdgeContext, serviceAccess } from './context.ts';
 import { Failure } from './failure.ts';
-import { guard } from './guard.ts';
+import { judgeFor } from './filtering/request-judge.ts';
+import { callerName, sitePolicy } from './filtering/site-policy.ts';
 import { checkImageOnService, type ServiceAccess } from './service.ts';
 
 /** Bytes of a body: one image, as large as the service takes one, and texts. */
@@ -34,7 +37,9 @@ export async function moderations(c: EdgeContext): Promise<Response> {
   const caller = watchCaller(c);
   try {
     // Held until it is known, seconds at most: a text that could not be judged must not look like an answer.
-    return c.json(await judged(inputs, serviceAccess(c), caller.signal));
+    const { policy } = sitePolicy(c.env);
+    const key = callerName(policy, c.req.header('authorization'));
+    return c.json(await judged(inputs, { policy, key, access: serviceAccess(c) }, caller.signal));
   } finally {
     caller.finished();
   }
@@ -49,18 +54,21 @@ function partsOf(input: ModerationRequest['input']): Part[][] {
   return typeof input[0] === 'string' ? parts.map((part) => [part]) : [parts];
 }
 
-async function judged(
-  inputs: readonly Part[][],
-  access: ServiceAccess | undefined,
-  signal: AbortSignal,
-): Promise<object> {
+/** Whose policy and key count, and the service where images are judged. */
+interface Asker {
+  policy: Policy;
+  key: string | undefined;
+  access: ServiceAccess | undefined;
+}
+
+async function judged(inputs: readonly Part[][], asker: Asker, signal: AbortSignal): Promise<object> {
   const results = [];
   for (const parts of inputs) {
     // Others' requests go on between two texts.
     if (results.length > 0) await macrotask();
     const verdicts: Verdict[] = [];
     for (const [i, part] of parts.entries())
-      verdicts.push(await verdictOn(part, `input[${i}]`, access, signal));
+      verdicts.push(await verdictOn(part, `input[${i}]`, asker, signal));
     results.push(moderationResult(verdicts));
   }
   return { id: `modr-${crypto.randomUUID().replaceAll('-', '')}`, model: moderationModel, results };
@@ -69,12 +77,21 @@ async function judged(
 async function verdictOn(
   part: Part,
   param: string,
-  access: ServiceAccess | undefined,
+  { access, ...asker }: Asker,
   signal: AbortSignal,
 ): Promise<Verdict> {
   if (part.type === 'text') {
-    const classifier = await guard();
-    return { kind: 'text', ...(await classifier.judge(part.text, signal)) };
+    const { policy, key } = asker;
+    const verdict = await checkSafety(
+      part.text,
+      policy.safety,
+      { direction: 'input', key },
+      await judgeFor(policy),
+      signal,
+    );
+    if (verdict.refused && !verdict.refused.category)
+      throw new Failure('internal_error', `\`${param}\` could not be judged.`, { param });
+    return { kind: 'text', ...verdict };
   }
   const { unsafe } = await checkImageOnService(access, bytesOf(part.image_url.url, param), param, signal);
   // A checker says yes or no, and of one category.

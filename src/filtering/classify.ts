@@ -103,6 +103,8 @@ const hasWords = (text: string, config: FeatureConfig): boolean =>
 const PIECE = 4096;
 /** Windows that are judged in one run. */
 const AT_ONCE = 4;
+/** Runs without a pause, which may be as long as others take with the thread. */
+const RUNS_IN_A_ROW = 8;
 
 /** The largest logit of each label over the windows of a text. */
 export async function logitsOf(
@@ -112,8 +114,9 @@ export async function logitsOf(
   signal?: AbortSignal,
 ): Promise<Float32Array> {
   let largest: Float32Array | undefined;
+  let runs = 0;
   for (const some of inGroups(windowsOf(text, config), AT_ONCE)) {
-    if (largest) await pause?.();
+    if (++runs % RUNS_IN_A_ROW === 0) await pause?.();
     signal?.throwIfAborted();
     const shape = [some.length, config.max_words, config.features_per_word];
     const input_ids = new Tensor('int64', featureIds(some, config), shape);

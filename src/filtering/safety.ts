@@ -2,7 +2,6 @@
 import { z } from 'zod';
 import type { Classifier, Judgement } from './classify.ts';
 import { findInjections, type InjectionFinding } from './injection.ts';
-import { wordsOf } from './text-features.ts';
 
 /** OpenAI's categories, and two of ours. */
 export const categories = [
@@ -57,6 +56,8 @@ const exampleSchema = z.strictObject({
  */
 export const safetySchema = z.strictObject({
   rules: z.array(ruleSchema).min(1),
+  /** What becomes of an answer that repeats its system prompt, twelve words or more in a row; nothing by default. */
+  system_prompt: z.enum(['allow', 'mask', 'refuse']).default('allow'),
   /** How long judging 100,000 units of text may take, or a shorter text, in milliseconds; longer, and it is refused. */
   time_limit_ms: z.number().int().min(1).max(60_000).default(5000),
   /** Tested where the policy is loaded together with a judge. */
@@ -79,9 +80,9 @@ export interface JudgedText extends Judgement {
   brief: boolean;
 }
 
-/** Words below which a text is brief: a classifier of words may make anything of one that it has never met. */
-const FEW = 4;
-const isBrief = (text: string): boolean => text.length < 200 && wordsOf(text).length < FEW;
+/** Four words: of fewer, a classifier of words may make anything that it has never met. */
+const enough = /(?:[\p{L}\p{N}]+[^\p{L}\p{N}]+){3}[\p{L}\p{N}]/u;
+export const isBrief = (text: string): boolean => text.length < 200 && !enough.test(text);
 
 export type Judge = Pick<Classifier, 'judge' | 'thresholds'>;
 

@@ -136,9 +136,9 @@ test('no text breaks it, and what is sent together is judged as it is alone', as
   );
 });
 
-test('a megabyte that is hostile is judged in bounded memory while others are answered', async () => {
+test('a long text that is hostile is judged in bounded memory while others are answered', async () => {
   const unit = 'a b.c @$ ﬁ\u200bx ';
-  const long = `${unit.repeat(Math.floor(800_000 / Buffer.byteLength(unit)))}${`${threat} `.repeat(20)}`;
+  const long = `${unit.repeat(Math.floor(200_000 / Buffer.byteLength(unit)))}${`${threat} `.repeat(20)}`;
   const judging = post({ input: long });
   const short = await post({ input: 'A quiet day.' });
   expect(short.answer.results[0].flagged).toBe(false);

@@ -70,7 +70,8 @@ async function start({ port, servicePort, host, policy, json }: Options): Promis
 
   log('wick', 'Starting the service and the Worker.');
   const address = ['--host', '127.0.0.1', '--port', String(servicePort)];
-  const serve = ['serve', '--models', models, '--preload', ...address];
+  const byPolicy = policy === undefined ? [] : ['--policy', policy];
+  const serve = ['serve', '--models', models, '--preload', ...address, ...byPolicy];
   const service = superviseService(serve, variables, log, ending.signal);
   try {
     const bundle = await bundleWorker(ending.signal).catch((error) => {

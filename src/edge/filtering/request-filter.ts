@@ -4,11 +4,20 @@ import { createFilterStream, type FilterPiece, filterText, scansFor } from '../.
 import { createJsonFilter, isJson, type TextFilter } from '../../filtering/json-filter.ts';
 import { createPlaceholders, type Placeholders } from '../../filtering/placeholders.ts';
 import { actions, allowsAll, type Direction, needsTagger } from '../../filtering/policy.ts';
+import { createLeakStream } from '../../filtering/prompt-leak.ts';
 import type { Role } from '../../filtering/safety.ts';
 import { createTaggedStream } from '../../filtering/tagged-stream.ts';
 import { macrotask } from '../../generation/macrotask.ts';
 import type { EdgeContext } from '../context.ts';
 import { Failure } from '../failure.ts';
+import {
+  before,
+  judgedAnswer,
+  judgeSaid,
+  leakAction,
+  mayRefuseInput,
+  mayRefuseOutput,
+} from './request-judge.ts';
 import { callerName, sitePolicy } from './site-policy.ts';
 import { siteTagger } from './site-tagger.ts';
 
@@ -20,8 +29,8 @@ export interface RequestFilter {
   /**
    * What becomes of a text that comes in.
    * @param param what in the request it is
-   * @param role whose words they are
-   * @throws Failure 400 if it is refused
+   * @param role whose words they are; the user's, where nothing is said
+   * @throws Failure 400 if it is refused, for what is in it or what it means, or could not be checked
    */
   checkInput(text: string, param: string, role?: Role): Promise<string>;
   /** A filter for one text that is answered. */
@@ -53,7 +62,14 @@ export function openFilter(c: EdgeContext): RequestFilter {
   const { policy, secret } = sitePolicy(c.env);
   const key = callerName(policy, c.req.header('authorization'));
   const placeholders = createPlaceholders();
-  const acts = { input: !allowsAll(policy, 'input', key), output: !allowsAll(policy, 'output', key) };
+  const judgesOutput = mayRefuseOutput(policy, key);
+  const leak = leakAction(policy);
+  /** What the system has said in this conversation, and what all others have. */
+  const [instructions, others]: [string[], string[]] = [[], []];
+  const acts = {
+    input: mayRefuseInput(policy, key) || leak !== 'allow' || !allowsAll(policy, 'input', key),
+    output: judgesOutput || leak !== 'allow' || !allowsAll(policy, 'output', key),
+  };
   const scans = { input: scansFor(policy, 'input', key), output: scansFor(policy, 'output', key) };
   const counts = new Map<string, Filtered>();
   const hidden = new Map<string, boolean>();
@@ -91,7 +107,7 @@ export function openFilter(c: EdgeContext): RequestFilter {
   return {
     acts,
     placeholders,
-    async checkInput(text, param) {
+    async checkInput(text, param, role = 'user') {
       if (!acts.input || isWord(text)) return text;
       // The name of a model has to be found as it is; with white space in it, it is none.
       const stream = open('input', isJson(text), param !== 'model' || /\s/.test(text));
@@ -105,9 +121,17 @@ export function openFilter(c: EdgeContext): RequestFilter {
           out += text;
         }
       }
+      if (leak !== 'allow') (role === 'system' ? instructions : others).push(out);
+      const { refused } = (await judgeSaid(policy, key, out, role)) ?? {};
+      if (refused) throw refusedInput(param, refused.category);
       return out;
     },
-    openOutput: (json = false) => open('output', json),
+    openOutput(json = false) {
+      const filter = open('output', json);
+      const leaks = leak !== 'allow' && createLeakStream(instructions.join('\n'), others, leak);
+      const masked = leaks ? before(watched(leaks, 'output'), filter) : filter;
+      return judgesOutput ? before(judgedAnswer(policy, key), masked) : masked;
+    },
     async checkAnswered(text) {
       const stream = open('output', false);
       const first = await stream.push(text);

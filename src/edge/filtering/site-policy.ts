@@ -31,12 +31,17 @@ export function sitePolicy({ WICK_POLICY, WICK_SECRET }: Environment): SitePolic
     loaded = { of: { WICK_POLICY, WICK_SECRET }, site };
     return site;
   } catch (thrown) {
-    console.error(`WICK_POLICY: ${(thrown as Error).message}`);
-    throw new Failure(
-      'policy_broken',
-      'The policy of this site is broken, and without it nothing is let through. Its log says what is wrong.',
-    );
+    throw brokenPolicy(thrown as Error);
   }
+}
+
+/** Tells the log what is wrong with the policy, and the caller that something is. */
+export function brokenPolicy({ message }: Error): Failure {
+  console.error(`WICK_POLICY: ${message}`);
+  return new Failure(
+    'policy_broken',
+    'The policy of this site is broken, and without it nothing is let through. Its log says what is wrong.',
+  );
 }
 
 /** Never the bytes of the secret themselves, with which the edge signs, too. */

@@ -27,7 +27,8 @@ export async function getImage(c: EdgeContext): Promise<Response> {
   const url = new URL(c.req.url);
   const { prompt: named, ending } = nameOf(url.pathname);
   const asked = { prompt: named, texts: url.searchParams, values: {} };
-  const { prompt, texts } = await filterAsked(c, openFilter(c), asked);
+  const filter = openFilter(c);
+  const { prompt, texts } = await filterAsked(c, filter, asked);
   return answer(c, parseImageOptions(prompt, { ending, accepted: acceptedFormat(c) }, texts));
 }
 
