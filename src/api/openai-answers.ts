@@ -161,7 +161,9 @@ export async function* answerChunks(
     }
     if (event.type === 'delta') {
       const { logprobs, text } = event;
-      const offsets = () => follow[index](text, textsOf(logprobs!));
+      // Text that comes without its tokens is followed, too: they come before or behind it.
+      const places = form === 'completion' ? follow[index](text, textsOf(logprobs ?? [])) : [];
+      const offsets = () => places;
       const part = form === 'chat' ? { delta: { content: text } } : { text };
       yield chunk(index, part, null, logprobsOf(form, logprobs, offsets));
     } else if (event.type === 'tool_call') {

@@ -6,12 +6,18 @@ import { readJsonFile } from './json-file.ts';
 import { loadRuntime, openSession, type RuntimeOptions } from './runtime.ts';
 
 /** Whether a model folder's config.json speaks of a classifier. One that cannot be read is left to who loads it. */
-export function isClassifierFolder(folder: string): boolean {
+export const isClassifierFolder = (folder: string): boolean =>
+  configOf(folder).problem_type === 'multi_label_classification';
+
+/** Whether it speaks of a model that judges or tags texts, and writes none. */
+export const isJudgingFolder = (folder: string): boolean =>
+  isClassifierFolder(folder) || configOf(folder).model_type === 'wick_tagger';
+
+function configOf(folder: string): { problem_type?: unknown; model_type?: unknown } {
   try {
-    const { problem_type } = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) ?? {};
-    return problem_type === 'multi_label_classification';
+    return JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) ?? {};
   } catch {
-    return false;
+    return {};
   }
 }
 

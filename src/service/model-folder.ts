@@ -10,7 +10,7 @@ import { givesSameBits } from '../generation/engine/same-bits.ts';
 import { createTextModel, type TextModel } from '../generation/model.ts';
 import { isStepGraph, stepFile, withHiddenStates } from '../generation/published-graph.ts';
 import { modelRevision } from '../generation/revision.ts';
-import { isClassifierFolder } from './classifier-folder.ts';
+import { isJudgingFolder } from './classifier-folder.ts';
 import { readJsonFile } from './json-file.ts';
 import { chooseTextGraph } from './model-files.ts';
 import { graphFiles, loadRuntime, openSession, type Provider, type RuntimeOptions } from './runtime.ts';
@@ -114,7 +114,7 @@ export function findModelFolders(folder: string): string[] {
   const isModel = (candidate: string) =>
     existsSync(join(candidate, 'config.json')) &&
     existsSync(join(candidate, 'onnx')) &&
-    !isClassifierFolder(candidate);
+    !isJudgingFolder(candidate);
   if (isModel(path)) return [path];
   return readdirSync(path)
     .sort()

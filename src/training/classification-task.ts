@@ -46,9 +46,11 @@ export function classificationTask(config: ClassificationTrainingConfig): Traini
     batch(first) {
       const random = createRandom(mix(seed ^ mix(first + 1)));
       const texts = Array.from({ length: batch }, () => draw(random()));
-      const windows = texts.map(({ text }) =>
-        damaged(anyWindow(wordsOf(text), model, random), config, random),
-      );
+      const windows = texts.map(({ text, labels: known }) => {
+        const ordinary = labels.every((label) => known[label] === 0);
+        const read = ordinary && random() < config.excerpts ? excerpt : anyWindow;
+        return damaged(read(wordsOf(text), model, random), config, random);
+      });
       return feeds(windows, texts, model);
     },
     async evaluate(session, parameters) {
@@ -111,6 +113,17 @@ function anyWindow(words: string[], { max_words }: ClassifierConfig, random: () 
   const room = Math.max(0, words.length - max_words);
   const start = random() < 0.5 ? 0 : Math.floor(random() * (room + 1));
   return words.slice(start, start + max_words);
+}
+
+/** A few words from anywhere in a text, now and then over and over: as people write who want little, or try something. */
+function excerpt(words: string[], { max_words }: ClassifierConfig, random: () => number): string[] {
+  const count = 1 + Math.floor(8 * random() ** 2);
+  const start = Math.floor(random() * Math.max(1, words.length - count + 1));
+  const some = words.slice(start, start + count);
+  const times = random() < 0.8 ? 1 : 1 + Math.floor((random() * max_words) / Math.max(1, some.length));
+  return Array.from({ length: times }, () => some)
+    .flat()
+    .slice(0, max_words);
 }
 
 /** The features of words, some misspelt, and some features missing: what is left has to be enough. */

@@ -75,6 +75,8 @@ const classificationConfig = common.extend({
   word_dropout: probability.default(0.2),
   /** How often each of its runs of letters is left out. */
   feature_dropout: probability.default(0.1),
+  /** How often of a text that has none of the labels only a few words are read: they have none either. */
+  excerpts: probability.default(0),
   /** The share of texts without a label that may be said to have it, when its threshold is set. */
   over_blocking: z.number().min(0).max(1).default(0.01),
   /** Labels that are told but are no reason to flag a text. */

@@ -114,7 +114,7 @@ test('rules on safety are for roles, and examples of theirs that do not come tru
   expect(JSON.parse(read.stdout)).toMatchObject({ text: '', refused: { type: 'injection' } });
   const safety = {
     rules: [{ categories: ['violence'], action: 'refuse', threshold: 0 }],
-    examples: [{ text: 'A quiet day.', direction: 'input' }],
+    examples: [{ text: 'A quiet day by the sea.', direction: 'input' }],
   };
   const examples = [{ text: 'a', direction: 'input', gives: 'a' }];
   const rules = [{ entities: ['*'], action: 'allow' }];

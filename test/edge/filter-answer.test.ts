@@ -7,7 +7,12 @@ import { filterAnswer } from '../../src/edge/filtering/filter-answer.ts';
 import { openFilter, type RequestFilter } from '../../src/edge/filtering/request-filter.ts';
 import { restoreAnswer } from '../../src/edge/filtering/restore-answer.ts';
 
-// Its model is one that workerd alone loads, and these policies ask for no names.
+// Their models are ones that workerd alone loads, and this policy asks for no names and judges nothing.
+vi.mock('../../src/edge/guard.ts', () => ({
+  guard: () => {
+    throw new Error('No policy here has a judge.');
+  },
+}));
 vi.mock('../../src/edge/filtering/site-tagger.ts', () => ({
   siteTagger: () => {
     throw new Error('No policy here asks for names.');
@@ -254,4 +259,20 @@ test.each([
 ])('a policy that %s opens no filter', (_, WICK_POLICY) => {
   const c = { env: { WICK_POLICY }, req: { header: () => undefined } } as unknown as EdgeContext;
   expect(() => openFilter(c)).toThrow(expect.objectContaining({ status: 500, code: 'policy_broken' }));
+});
+
+test('what is held back of an answer that breaks off is told before the failure', async () => {
+  async function* broken(): AsyncGenerator<GenerationEvent> {
+    yield { type: 'start', prompt_tokens: 1 };
+    yield { type: 'delta', index: 0, text: `Ask ${mail}`, tokens: [1] };
+    throw new Error('It broke off.');
+  }
+  const form = { choices: 1, json: false, calls: false, traced: false };
+  let text = '';
+  const read = async () => {
+    for await (const event of filterAnswer(broken(), filterOf(), form))
+      if (event.type === 'delta') text += event.text;
+  };
+  await expect(read()).rejects.toThrow('It broke off.');
+  expect(text).toBe('Ask [EMAIL_1]');
 });

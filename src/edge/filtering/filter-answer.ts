@@ -28,23 +28,29 @@ export async function* filterAnswer(
 ): AsyncGenerator<GenerationEvent> {
   const choices = new Map<number, ChoiceFilter>();
   let [prompt_tokens, completion_tokens] = [0, 0];
-  for await (const event of events) {
-    if (event.type === 'start') prompt_tokens = event.prompt_tokens;
-    if (event.type === 'start' || event.type === 'done') {
-      yield event;
-      continue;
+  try {
+    for await (const event of events) {
+      if (event.type === 'start') prompt_tokens = event.prompt_tokens;
+      if (event.type === 'start' || event.type === 'done') {
+        yield event;
+        continue;
+      }
+      if (event.type === 'delta' || event.type === 'tool_call') completion_tokens += event.tokens.length;
+      const choice = choices.get(event.index) ?? createChoiceFilter(event.index, filter, form);
+      choices.set(event.index, choice);
+      if (choice.refused) continue;
+      yield* choice.take(event);
+      const all = [...choices.values()];
+      if (!choice.refused || form.traced || all.length < form.choices || !all.every(({ over }) => over))
+        continue;
+      const total_tokens = prompt_tokens + completion_tokens;
+      yield { type: 'done', usage: { prompt_tokens, completion_tokens, total_tokens } };
+      return;
     }
-    if (event.type === 'delta' || event.type === 'tool_call') completion_tokens += event.tokens.length;
-    const choice = choices.get(event.index) ?? createChoiceFilter(event.index, filter, form);
-    choices.set(event.index, choice);
-    if (choice.refused) continue;
-    yield* choice.take(event);
-    const all = [...choices.values()];
-    if (!choice.refused || form.traced || all.length < form.choices || !all.every(({ over }) => over))
-      continue;
-    const total_tokens = prompt_tokens + completion_tokens;
-    yield { type: 'done', usage: { prompt_tokens, completion_tokens, total_tokens } };
-    return;
+  } catch (thrown) {
+    // Where the answer breaks off, what was held back of it is the end of its texts.
+    for (const choice of choices.values()) yield* choice.rest();
+    throw thrown;
   }
 }
 
@@ -52,6 +58,8 @@ interface ChoiceFilter {
   readonly over: boolean;
   readonly refused: boolean;
   take(event: ChoiceEvent): AsyncGenerator<GenerationEvent>;
+  /** What is held back of a choice that comes to no end of its own. */
+  rest(): AsyncGenerator<GenerationEvent>;
 }
 
 /** What is written just now: the choice's text, or the arguments of a call. */
@@ -121,6 +129,7 @@ function createChoiceFilter(index: number, filter: RequestFilter, form: AnswerFo
     get refused() {
       return refused;
     },
+    rest: close,
     async *take(event) {
       if (event.type === 'trace') {
         trace = [...(trace ?? []), ...event.tokens];

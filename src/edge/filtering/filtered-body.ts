@@ -75,6 +75,13 @@ const roleOfField: Readonly<Record<string, Role>> = {
   functions: 'system',
 };
 
+/** Fields whose texts are names of ours or of the caller's, and are said to nobody. */
+const settings = new Set([
+  ...['model', 'include', 'service_tier', 'modalities', 'truncation', 'encoding_format', 'placement'],
+  ...['previous_response_id', 'prompt_cache_key', 'prompt_cache_retention', 'reasoning_effort', 'verbosity'],
+  ...['size', 'quality', 'background', 'output_format', 'scheduler', 'input_fidelity'],
+]);
+
 function roleIn({ role, type }: { role?: unknown; type?: unknown }): Role | undefined {
   const of = (roles: Readonly<Record<string, Role>>, name: unknown) =>
     typeof name === 'string' && Object.hasOwn(roles, name) ? roles[name] : undefined;
@@ -86,7 +93,7 @@ export async function filterValue(
   filter: RequestFilter,
   value: unknown,
   path: Path,
-  role: Role = roleOfField[String(path[0])] ?? 'user',
+  role: Role | 'nobody' = roleOfField[String(path[0])] ?? (settings.has(String(path[0])) ? 'nobody' : 'user'),
 ): Promise<unknown> {
   if (typeof value === 'string') return filter.checkInput(value, pathName(path) || 'The body', role);
   if (typeof value === 'number') {

@@ -29,10 +29,10 @@ export interface RequestFilter {
   /**
    * What becomes of a text that comes in.
    * @param param what in the request it is
-   * @param role whose words they are; the user's, where nothing is said
+   * @param role whose words they are, for what they mean; the user's, where nothing is said
    * @throws Failure 400 if it is refused, for what is in it or what it means, or could not be checked
    */
-  checkInput(text: string, param: string, role?: Role): Promise<string>;
+  checkInput(text: string, param: string, role?: Role | 'nobody'): Promise<string>;
   /** A filter for one text that is answered. */
   openOutput(json?: boolean): TextFilter;
   /** What becomes of a whole text that is answered. */
@@ -121,6 +121,7 @@ export function openFilter(c: EdgeContext): RequestFilter {
           out += text;
         }
       }
+      if (role === 'nobody') return out;
       if (leak !== 'allow') (role === 'system' ? instructions : others).push(out);
       const { refused } = (await judgeSaid(policy, key, out, role)) ?? {};
       if (refused) throw refusedInput(param, refused.category);
