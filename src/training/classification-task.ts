@@ -47,7 +47,7 @@ export function classificationTask(config: ClassificationTrainingConfig): Traini
       const random = createRandom(mix(seed ^ mix(first + 1)));
       const texts = Array.from({ length: batch }, () => draw(random()));
       const windows = texts.map(({ text, labels: known }) => {
-        const ordinary = labels.every((label) => known[label] === 0);
+        const ordinary = config.excerpts > 0 && labels.every((label) => known[label] === 0);
         const read = ordinary && random() < config.excerpts ? excerpt : anyWindow;
         return damaged(read(wordsOf(text), model, random), config, random);
       });
