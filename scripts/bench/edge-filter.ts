@@ -6,14 +6,9 @@ import { parseArgs } from 'node:util';
 import { readServerSentEvents } from '../../src/api/server-sent-events.ts';
 import { bundleWorker, type RunningWorker, runWorker } from '../../src/edge/host.ts';
 import type { BenchResult } from '../bench.ts';
+import { allowing } from './edge/allowing.ts';
 
 const model = 'Llama-wick-3M';
-const allowing = JSON.stringify({
-  version: 1,
-  name: 'allows all',
-  rules: [{ entities: ['*'], action: 'allow' }],
-  examples: [{ text: '', direction: 'input', gives: '' }],
-});
 const prose =
   'She had walked for 3 hours through the old town when, at last, the rain stopped and the light came back. ';
 const UNITS = 900_000;
