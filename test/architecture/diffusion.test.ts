@@ -9,9 +9,9 @@ import {
 import { transformerInference } from '../../src/architecture/diffusion-transformer.ts';
 import { textEncoderInference } from '../../src/architecture/text-encoder.ts';
 import { createRandom, normal } from '../../src/data/random.ts';
-import { gradients } from '../../src/graph/autodiff.ts';
 import { Graph } from '../../src/graph/graph.ts';
-import { type Feed, prepareGraph, runGraph, sizeOf } from '../fixtures/run-graph.ts';
+import { expectGradients } from '../fixtures/gradients.ts';
+import { type Feed, runGraph, sizeOf } from '../fixtures/run-graph.ts';
 import { tinyDiffusion } from '../fixtures/tiny-images.ts';
 
 const batch = 3;
@@ -58,31 +58,8 @@ describe.each(kinds)('diffusion of $prediction_type, $parameterization', (kind) 
   const config = parseDiffusionConfig(tinyDiffusion(kind));
 
   it('has the gradients that finite differences give', async () => {
-    const graph = new Graph();
-    const { loss, parameters } = diffusionLoss(graph, config, batch);
-    graph.output('loss', loss);
-    for (const [i, gradient] of gradients(loss, parameters).entries()) {
-      expect(gradient.shape).toEqual(parameters[i].shape);
-      graph.output(`g${i}`, gradient);
-    }
-    const run = await prepareGraph(graph);
-    const feeds = feedsOf(config, 1);
-    const at = await run(feeds);
-    const random = createRandom(2);
-    for (const [i, { name }] of parameters.entries()) {
-      const { data, shape } = feeds[name] as { data: Float32Array; shape: number[] };
-      const direction = Float32Array.from(data, () => normal(random));
-      const step = 2e-3 / Math.sqrt(data.length);
-      const moved = async (sign: number) => {
-        const there = { data: data.map((x, j) => x + sign * step * direction[j]), shape };
-        return Number((await run({ ...feeds, [name]: there })).loss.data[0]);
-      };
-      const difference = ((await moved(1)) - (await moved(-1))) / (2 * step);
-      const slope = direction.reduce((sum, d, j) => sum + d * Number(at[`g${i}`].data[j]), 0);
-      // float32 rounds the loss, and a difference of two losses all the more.
-      const scale = Math.abs(difference) + Math.abs(slope) + 0.5 + 0.1 * Number(at.loss.data[0]);
-      expect(Math.abs(difference - slope) / scale, name).toBeLessThan(0.03);
-    }
+    const rounding = (loss: number) => 0.5 + 0.1 * loss;
+    await expectGradients((graph) => diffusionLoss(graph, config, batch), feedsOf(config, 1), rounding);
   });
 
   it('predicts alike in training and in inference', async () => {
