@@ -26,6 +26,7 @@ import { concat, expandTo, slice } from '../graph/operators/layout.ts';
 import { matmul } from '../graph/operators/matmul.ts';
 import { rmsNorm } from '../graph/operators/normalization.ts';
 import { reduceMax, reduceSum } from '../graph/operators/reduction.ts';
+import { checkedConfig } from './checked-config.ts';
 import { hashedTable, type LookUp, weighedSum } from './hashed-table.ts';
 import {
   matrix,
@@ -66,11 +67,7 @@ export type ClassifierConfig = z.infer<typeof schema>;
  * @throws Error naming each field that is not right
  */
 export function parseClassifierConfig(json: unknown): ClassifierConfig {
-  const { success, data, error } = schema.safeParse(json);
-  if (!success) {
-    const problems = error.issues.map(({ path, message }) => `${path.join('.') || 'the file'}: ${message}`);
-    throw new Error(`The model configuration is not right. ${problems.join('; ')}.`);
-  }
+  const data = checkedConfig(schema, json);
   const places = Object.keys(data.id2label).map(Number);
   if (places.length === 0 || places.some((place, i) => place !== i))
     throw new Error('The model configuration needs "id2label" with the labels at "0", "1", … without a gap.');

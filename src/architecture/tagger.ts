@@ -11,6 +11,7 @@ import { concat, expandTo, slice } from '../graph/operators/layout.ts';
 import { matmul } from '../graph/operators/matmul.ts';
 import { logSoftmax, rmsNorm, softmax } from '../graph/operators/normalization.ts';
 import { reduceSum } from '../graph/operators/reduction.ts';
+import { checkedConfig } from './checked-config.ts';
 import { labelsOf } from './classifier.ts';
 import { hashedTable, type LookUp, weighedSum } from './hashed-table.ts';
 import {
@@ -56,11 +57,7 @@ export type TaggerConfig = z.infer<typeof schema>;
  * @throws Error naming each field that is not right
  */
 export function parseTaggerConfig(json: unknown): TaggerConfig {
-  const { success, data, error } = schema.safeParse(json);
-  if (!success) {
-    const problems = error.issues.map(({ path, message }) => `${path.join('.') || 'the file'}: ${message}`);
-    throw new Error(`The model configuration is not right. ${problems.join('; ')}.`);
-  }
+  const data = checkedConfig(schema, json);
   const tags = labelsOf(data);
   const types = tags.slice(1).filter((_, i) => i % 2 === 0);
   const wanted = ['O', ...types.flatMap((tag) => [tag, tag.replace(/^B-/, 'I-')])];

@@ -1,6 +1,7 @@
 /** What a classifier says of a text: for each label how likely it is, and whether that is enough. */
 import type { InferenceSession, TensorConstructor } from 'onnxruntime-common';
 import { z } from 'zod';
+import { checkedFile } from './checked-file.ts';
 import { createNormalizedText } from './normalize.ts';
 import { type FeatureConfig, featureIds, windowsOf } from './text-features.ts';
 
@@ -56,8 +57,13 @@ export interface Classifier {
 
 /** @throws Error naming the field of a file that is not right */
 export function createClassifier({ config, thresholds, ...runtime }: ClassifierFiles): Classifier {
-  const { id2label, ...features } = checked(configSchema, config, 'config.json');
-  const limits = checked(z.record(z.string(), thresholdSchema), thresholds, 'thresholds.json');
+  const { id2label, ...features } = checkedFile(configSchema, config, 'config.json', 'the classifier');
+  const limits = checkedFile(
+    z.record(z.string(), thresholdSchema),
+    thresholds,
+    'thresholds.json',
+    'the classifier',
+  );
   const labels = Object.values(id2label);
   const missing = labels.find((label) => !Object.hasOwn(limits, label));
   if (missing) throw new Error(`thresholds.json lacks the label "${missing}" that config.json has.`);
@@ -146,10 +152,3 @@ export const probability = (logit: number, { scale, offset }: Pick<Threshold, 's
 
 const byLabel = <T>(labels: readonly string[], values: readonly T[]): Record<string, T> =>
   Object.fromEntries(labels.map((label, i) => [label, values[i]]));
-
-function checked<T>(schema: z.ZodType<T>, json: unknown, name: string): T {
-  const { success, data, error } = schema.safeParse(json);
-  if (success) return data;
-  const problems = error.issues.map(({ path, message }) => `${path.join('.') || 'the file'}: ${message}`);
-  throw new Error(`${name} of the classifier is not right. ${problems.join('; ')}.`);
-}

@@ -1,6 +1,7 @@
 /** What a tagger says of words: how likely each begins something, is inside of it, or is neither. */
 import type { InferenceSession, TensorConstructor } from 'onnxruntime-common';
 import { z } from 'zod';
+import { checkedFile } from './checked-file.ts';
 import { probability } from './classify.ts';
 import { tagFeaturesOf, type Word } from './tag-features.ts';
 import type { WordSpan } from './tag-spans.ts';
@@ -81,8 +82,8 @@ interface Waiting {
 
 /** @throws Error naming the field of a file that is not right */
 export function createTagger({ config: json, calibration: lines, session, Tensor }: TaggerFiles): Tagger {
-  const config = checked(configSchema, json, 'config.json');
-  const calibration = checked(z.record(z.string(), lineSchema), lines, 'calibration.json');
+  const config = checkedFile(configSchema, json, 'config.json', 'the tagger');
+  const calibration = checkedFile(z.record(z.string(), lineSchema), lines, 'calibration.json', 'the tagger');
   const types = typesOf(config);
   const missing = types.find((type) => !Object.hasOwn(calibration, type));
   if (missing) throw new Error(`calibration.json lacks the type "${missing}" that config.json has.`);
@@ -160,11 +161,4 @@ export function createTagger({ config: json, calibration: lines, session, Tensor
 export function logit(p: number): number {
   const inside = Math.min(1 - 1 / STEPS, Math.max(1 / STEPS, p));
   return Math.log(inside / (1 - inside));
-}
-
-function checked<T>(schema: z.ZodType<T>, json: unknown, name: string): T {
-  const { success, data, error } = schema.safeParse(json);
-  if (success) return data;
-  const problems = error.issues.map(({ path, message }) => `${path.join('.') || 'the file'}: ${message}`);
-  throw new Error(`${name} of the tagger is not right. ${problems.join('; ')}.`);
 }

@@ -10,8 +10,8 @@ import { givesSameBits } from '../generation/engine/same-bits.ts';
 import { createTextModel, type TextModel } from '../generation/model.ts';
 import { isStepGraph, stepFile, withHiddenStates } from '../generation/published-graph.ts';
 import { modelRevision } from '../generation/revision.ts';
-import { isJudgingFolder } from './classifier-folder.ts';
 import { readJsonFile } from './json-file.ts';
+import { isJudgingFolder } from './judging-folder.ts';
 import { chooseTextGraph } from './model-files.ts';
 import { graphFiles, loadRuntime, openSession, type Provider, type RuntimeOptions } from './runtime.ts';
 

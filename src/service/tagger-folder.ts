@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { createTagger, type Tagger } from '../filtering/tag.ts';
 import { readJsonFile } from './json-file.ts';
+import { isTaggerFolder } from './judging-folder.ts';
 import { loadRuntime, openSession, type RuntimeOptions } from './runtime.ts';
 
 /**
@@ -13,8 +14,7 @@ export async function loadTaggerFolder(folder: string, options: RuntimeOptions =
   const path = resolve(folder);
   if (!existsSync(path)) throw new Error(`There is no model folder ${path}.`);
   const config = readJsonFile(join(path, 'config.json'));
-  const { model_type } = (config ?? {}) as { model_type?: unknown };
-  if (model_type !== 'wick_tagger')
+  if (!isTaggerFolder(path))
     throw new Error(`${path} is no tagger: its config.json has no model_type wick_tagger.`);
   const calibration = readJsonFile(join(path, 'calibration.json'));
   const ort = await loadRuntime();

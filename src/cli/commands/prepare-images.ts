@@ -4,6 +4,7 @@ import type { ImageReport } from '../../data/images/image-report.ts';
 import { type PrepareImagesOptions, prepareImages } from '../../data/images/prepare-images.ts';
 import { formatCount, printJson } from '../output.ts';
 import { createProgress } from '../progress.ts';
+import { untilStopped } from '../until-stopped.ts';
 
 type Options = Omit<PrepareImagesOptions, 'sources' | 'signal' | 'onProgress'> & { json?: boolean };
 
@@ -45,22 +46,16 @@ export function prepareImagesCommand(): Command {
     .option('--force', 'write also into a folder that holds other things; they stay')
     .option('--json', 'print the report as one line of JSON')
     .action(async (sources: string[], { json, ...options }: Options) => {
-      const stop = new AbortController();
-      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
       const progress = createProgress({ label: 'read', unit: 'image' });
-      try {
-        const onProgress = (done: number) => progress.update(done);
-        const report = await prepareImages({ ...options, sources, signal: stop.signal, onProgress });
-        progress.finish();
-        tellProblems(report);
-        if (json) printJson(report);
-        else tellReport(report, options.out);
-      } catch (error) {
-        progress.finish();
-        if (!stop.signal.aborted) throw error;
-        console.error('wick: stopped, nothing was written.');
-        process.exitCode = 130;
-      }
+      const onProgress = (done: number) => progress.update(done);
+      const report = await untilStopped(
+        () => progress.finish(),
+        (signal) => prepareImages({ ...options, sources, signal, onProgress }),
+      );
+      if (!report) return;
+      tellProblems(report);
+      if (json) printJson(report);
+      else tellReport(report, options.out);
     });
 }
 

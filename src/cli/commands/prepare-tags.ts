@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { type PrepareTagsOptions, prepareTags, type TagReport } from '../../data/tags/prepare-tags.ts';
 import { formatCount, printJson } from '../output.ts';
 import { createProgress } from '../progress.ts';
+import { untilStopped } from '../until-stopped.ts';
 
 type Options = Pick<PrepareTagsOptions, 'from' | 'out' | 'force'> & { json?: boolean };
 
@@ -17,21 +18,15 @@ export function prepareTagsCommand(): Command {
     .option('--force', 'write also into a folder that holds other things; they stay')
     .option('--json', 'print the report as one line of JSON')
     .action(async (recipe: string, { json, ...options }: Options) => {
-      const stop = new AbortController();
-      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
       const progress = createProgress({ label: 'read', unit: 'text' });
-      try {
-        const onProgress = (texts: number) => progress.update(texts);
-        const report = await prepareTags({ ...options, recipe, signal: stop.signal, onProgress });
-        progress.finish();
-        if (json) return printJson(report);
-        tellReport(report, options.out);
-      } catch (error) {
-        progress.finish();
-        if (!stop.signal.aborted) throw error;
-        console.error('wick: stopped, nothing was written.');
-        process.exitCode = 130;
-      }
+      const onProgress = (texts: number) => progress.update(texts);
+      const report = await untilStopped(
+        () => progress.finish(),
+        (signal) => prepareTags({ ...options, recipe, signal, onProgress }),
+      );
+      if (!report) return;
+      if (json) printJson(report);
+      else tellReport(report, options.out);
     });
 }
 

@@ -5,6 +5,7 @@ import { kinds } from '../../data/quality.ts';
 import type { Report } from '../../data/report.ts';
 import { formatCount, printJson } from '../output.ts';
 import { createProgress } from '../progress.ts';
+import { untilStopped } from '../until-stopped.ts';
 
 type Options = Omit<PrepareOptions, 'sources' | 'signal' | 'onProgress'> & {
   json?: boolean;
@@ -32,38 +33,24 @@ export function prepareCommand(): Command {
     .option('--force', 'write also into a folder that holds other things; they stay')
     .option('--json', 'print the report as one line of JSON')
     .action(async (sources: string[], { json, ...options }: Options) => {
-      const stop = new AbortController();
-      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
       let stage = '';
       let progress: ReturnType<typeof createProgress> | undefined;
-      try {
-        const report = await prepare({
-          ...options,
-          sources,
-          signal: stop.signal,
-          onProgress: (now) => {
-            if (now.stage !== stage) {
-              progress?.finish();
-              stage = now.stage;
-              progress = createProgress({
-                label: stage,
-                total: now.total,
-                unit: now.unit,
-              });
-            }
-            progress?.update(now.done);
-          },
-        });
-        progress?.finish();
-        tellProblems(report);
-        if (json) return printJson(report);
-        tellReport(report, options.out);
-      } catch (error) {
-        progress?.finish();
-        if (!stop.signal.aborted) throw error;
-        console.error('wick: stopped, nothing was written.');
-        process.exitCode = 130;
-      }
+      const onProgress: PrepareOptions['onProgress'] = (now) => {
+        if (now.stage !== stage) {
+          progress?.finish();
+          stage = now.stage;
+          progress = createProgress({ label: stage, total: now.total, unit: now.unit });
+        }
+        progress?.update(now.done);
+      };
+      const report = await untilStopped(
+        () => progress?.finish(),
+        (signal) => prepare({ ...options, sources, signal, onProgress }),
+      );
+      if (!report) return;
+      tellProblems(report);
+      if (json) printJson(report);
+      else tellReport(report, options.out);
     });
 }
 

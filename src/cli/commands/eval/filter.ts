@@ -1,5 +1,3 @@
-import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
 import { Command, InvalidArgumentError } from 'commander';
 import { type KnownLabels, knownLabels } from '../../../data/labels/known-labels.ts';
 import type { Classifier, Judgement } from '../../../filtering/classify.ts';
@@ -10,12 +8,13 @@ import { resolveModel } from '../../hub/model-cache.ts';
 import { printJson } from '../../output.ts';
 import { createProgress } from '../../progress.ts';
 import { drawReliability } from '../../reliability-chart.ts';
+import { readRows, type Where } from './rows.ts';
 import { evalSpans, haveSpans } from './spans.ts';
 
 interface Options {
   model: string;
   tagger: string;
-  where?: [string, string];
+  where?: Where;
   by?: string;
   reliability?: string;
   json?: boolean;
@@ -91,18 +90,16 @@ interface Row {
   judgement: Judgement;
 }
 
-async function judgeFiles(
-  files: readonly string[],
-  classifier: Classifier,
-  where: Options['where'],
-): Promise<Row[]> {
+async function judgeFiles(files: readonly string[], classifier: Classifier, where: Where): Promise<Row[]> {
   const progress = createProgress({ label: 'judge', unit: 'text' });
   const judged: Row[] = [];
-  for (const file of files) {
-    for await (const read of readRows(file, classifier.labels, where)) {
-      judged.push({ ...read, judgement: await classifier.judge(read.known.text) });
-      progress.update(judged.length);
-    }
+  const read = (row: unknown) => ({
+    fields: (row ?? {}) as Record<string, unknown>,
+    known: knownLabels(row, classifier.labels),
+  });
+  for await (const row of readRows(files, where, read)) {
+    judged.push({ ...row, judgement: await classifier.judge(row.known.text) });
+    progress.update(judged.length);
   }
   progress.finish();
   return judged;
@@ -184,26 +181,6 @@ function shownRow([name, { auroc, auprc, over_blocking, under_blocking, ...count
     ...{ 'over-blocking': shown(over_blocking), 'under-blocking': shown(under_blocking) },
   };
   return [name, cells] as const;
-}
-
-async function* readRows(
-  file: string,
-  names: readonly string[],
-  where: Options['where'],
-): AsyncGenerator<Pick<Row, 'fields' | 'known'>> {
-  let number = 0;
-  for await (const line of createInterface({ input: createReadStream(file), crlfDelay: Infinity })) {
-    number++;
-    if (line.trim() === '') continue;
-    try {
-      const row: unknown = JSON.parse(line);
-      const fields = (row ?? {}) as Record<string, unknown>;
-      if (where && String(fields[where[0]]) !== where[1]) continue;
-      yield { fields, known: knownLabels(row, names) };
-    } catch (error) {
-      throw new Error(`${file}, line ${number}: ${(error as Error).message}.`, { cause: error });
-    }
-  }
 }
 
 function fieldValue(value: string): [string, string] {

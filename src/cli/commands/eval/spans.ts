@@ -1,6 +1,4 @@
 /** Texts with spans: what the detectors and the tagger find of them. */
-import { createReadStream } from 'node:fs';
-import { createInterface } from 'node:readline';
 import { z } from 'zod';
 import { defaultPolicy } from '../../../filtering/load-policy.ts';
 import { filterTaggedText } from '../../../filtering/tagged-stream.ts';
@@ -9,11 +7,12 @@ import { resolveModel } from '../../hub/model-cache.ts';
 import { inOrder } from '../../in-order.ts';
 import { printJson } from '../../output.ts';
 import { createProgress } from '../../progress.ts';
+import { linesOf, readRows, type Where } from './rows.ts';
 import { createSpanCounter } from './span-figures.ts';
 
 interface Options {
   tagger: string;
-  where?: [string, string];
+  where?: Where;
   json?: boolean;
 }
 
@@ -50,7 +49,7 @@ export async function evalSpans(
   const policy = defaultPolicy();
   // All that is found is told, whatever is done about it.
   const rules = [{ entities: ['*'], action: 'allow' as const }];
-  const judged = inOrder(rowsOf(files, where), AT_ONCE, async (row) => {
+  const judged = inOrder(readRows(files, where, readRow), AT_ONCE, async (row) => {
     const { spans } = await filterTaggedText(row.text, { ...policy, rules }, 'input', tagger);
     return { ...row, found: spans };
   });
@@ -86,31 +85,9 @@ export async function evalSpans(
   );
 }
 
-async function* rowsOf(files: readonly string[], where: Options['where']): AsyncGenerator<Row> {
-  for await (const { json, file, number } of linesOf(files)) {
-    try {
-      const row: unknown = JSON.parse(json);
-      if (where && String((row as Record<string, unknown> | null)?.[where[0]]) !== where[1]) continue;
-      const { success, data, error } = rowSchema.safeParse(row);
-      if (!success) {
-        const [{ path, message }] = error.issues;
-        throw new Error(`${path.join('.') || 'the row'}: ${message}`);
-      }
-      yield data;
-    } catch (error) {
-      throw new Error(`${file}, line ${number}: ${(error as Error).message}.`, { cause: error });
-    }
-  }
-}
-
-async function* linesOf(
-  files: readonly string[],
-): AsyncGenerator<{ json: string; file: string; number: number }> {
-  for (const file of files) {
-    let number = 0;
-    for await (const json of createInterface({ input: createReadStream(file), crlfDelay: Infinity })) {
-      number++;
-      if (json.trim() !== '') yield { json, file, number };
-    }
-  }
+function readRow(row: unknown): Row {
+  const { success, data, error } = rowSchema.safeParse(row);
+  if (success) return data;
+  const [{ path, message }] = error.issues;
+  throw new Error(`${path.join('.') || 'the row'}: ${message}`);
 }
