@@ -31,30 +31,32 @@ export function stepFeeds({
   const kvHeads = cache[0].empty[1];
   const int64 = (values: readonly number[], shape: number[]) =>
     new Tensor('int64', BigInt64Array.from(values, BigInt), shape);
+  const nowhere = { [stepInputs.places]: int64([], [0, 0, 0, 3]), [stepInputs.own]: int64([], [0, 0, 0, 1]) };
 
   return (run) => {
-    const { batch, width, capacity, rows, wanted } = run;
-    const keys = 1 + capacity;
+    const { batch, width, rows, wanted } = run;
+    const keys = keysOf(run);
+    const scores = 1 + keys;
     const ids = new Array<number>(batch * width).fill(0);
     const positions = new Array<number>(batch * width).fill(0);
-    const bias = new Float32Array(batch * width * keys).fill(-Infinity);
+    const bias = new Float32Array(batch * width * scores).fill(-Infinity);
     // Every token looks at itself, also one that is computed in vain: a sum over nothing would be no number.
-    for (let query = 0; query < batch * width; query++) bias[query * keys] = 0;
+    for (let query = 0; query < batch * width; query++) bias[query * scores] = 0;
     for (const { at, start, tokens } of rows) {
       for (const [i, token] of tokens.entries()) {
         const query = at * width + i;
         ids[query] = token;
         positions[query] = start + i;
-        bias.fill(0, query * keys, query * keys + 1 + start + i);
+        bias.fill(0, query * scores, query * scores + 1 + start + i);
       }
     }
     const feeds: Record<string, Tensor> = {
       input_ids: int64(ids, [batch, width]),
       position_ids: int64(positions, [batch, width]),
-      [stepInputs.bias]: new Tensor('float32', bias, [batch, 1, width, keys]),
-      [stepInputs.parts]: int64([1, capacity], [2]),
+      [stepInputs.bias]: new Tensor('float32', bias, [batch, 1, width, scores]),
+      [stepInputs.keys]: int64([keys], [1]),
       [stepInputs.oneToken]: new Tensor('bool', Uint8Array.of(width === 1 ? 1 : 0), []),
-      [stepInputs.places]: width === 1 ? int64([], [0, 0, 0, 3]) : places(run),
+      ...(width === 1 ? nowhere : placesOf(run)),
       [stepInputs.rows]: int64(wanted, [wanted.length]),
     };
     for (const name of Object.keys(feeds)) if (!needs.has(name)) delete feeds[name];
@@ -62,21 +64,34 @@ export function stepFeeds({
   };
 
   /** Where new keys and values go, in a copy of the cache; those computed in vain go anywhere in it. */
-  function places({ batch, width, rows }: StepRun): Tensor {
+  function placesOf({ batch, width, rows }: StepRun): Record<string, Tensor> {
     const starts = new Array<number>(batch).fill(0);
     for (const { at, start } of rows) starts[at] = start;
-    const list = new BigInt64Array(batch * kvHeads * width * 3);
+    const places = new BigInt64Array(batch * kvHeads * width * 3);
+    const own = new BigInt64Array(batch * kvHeads * width);
     let next = 0;
     for (const [at, start] of starts.entries())
       for (let head = 0; head < kvHeads; head++)
-        for (let i = 0; i < width; i++)
-          for (const index of [at, head, start + i]) list[next++] = BigInt(index);
-    return new Tensor('int64', list, [batch, kvHeads, width, 3]);
+        for (let i = 0; i < width; i++) {
+          places.set([BigInt(at), BigInt(head), BigInt(start + i)], 3 * next);
+          own[next++] = BigInt(start + i);
+        }
+    return {
+      [stepInputs.places]: new Tensor('int64', places, [batch, kvHeads, width, 3]),
+      [stepInputs.own]: new Tensor('int64', own, [batch, kvHeads, width, 1]),
+    };
   }
 }
 
 /** Softmax sums in blocks of so many: a capacity is a multiple of it, so that the sums do not depend on it. */
 const BLOCK = 64;
+
+/** The positions that a run reads: with many tokens those up to its last, as the sums are the same with more. */
+function keysOf({ width, capacity, rows }: StepRun): number {
+  if (width === 1) return capacity;
+  const last = Math.max(width, ...rows.map(({ start }) => start + width));
+  return Math.min(capacity, Math.ceil(last / BLOCK) * BLOCK);
+}
 
 /** The least capacity for so many positions: eight between a power of two and the next. */
 export function capacityFor(length: number): number {

@@ -17,8 +17,8 @@ import {
 import type { Decoder, Sequence } from './decoder.ts';
 import { type Batch, batches, type Placed } from './step-batches.ts';
 
-/** Tokens of a sequence that are computed at once at most: it bounds the scores that are held. */
-const CHUNK = 512;
+/** Tokens of a sequence that are computed at once at most: it bounds the scores that are held, and those in vain. */
+const CHUNK = 128;
 
 interface Held extends Sequence, Placed {
   length: number;

@@ -3,8 +3,8 @@
  *
  * Each query attends to the positions before its own, in their order, and to its own key apart, so that its sums run
  * the same way whether its step held one token or many: first its own score, then those of positions 0, 1, 2 … up to
- * the capacity, masked from its own on. With one token the past is read where it lies. With many, the new keys and
- * values are first written among the old ones, in a copy.
+ * the last that is read, masked from its own on. With one token the past is read where it lies, up to the capacity.
+ * With many, the new keys and values are first written among the old ones, in a copy that ends where they do.
  */
 import type { OnnxNode, OnnxTensor, OnnxValueInfo } from '../onnx.ts';
 import { type AttentionSite, float, int64s, ints, node } from './attention-sites.ts';
@@ -14,10 +14,12 @@ import { intAttribute } from './model-edits.ts';
 export const stepInputs = {
   /** bool, a scalar: whether every row has one token. */
   oneToken: 'one_token',
-  /** `[batch, 1, seq, 1 + capacity]`: 0 where a query may look, -Infinity where not; its own key is first. */
+  /** `[batch, 1, seq, 1 + keys]`: 0 where a query may look, -Infinity where not; its own key is first. */
   bias: 'attention_bias',
-  /** int64 `[2]`: 1 and the capacity. */
-  parts: 'attention_parts',
+  /** int64 `[1]`: how many keys are read, the first positions of the cache; with one token all of them. */
+  keys: 'attention_keys',
+  /** int64 `[batch, kv_heads, seq, 1]`: the position of each token; many tokens only. */
+  own: 'own_positions',
   /** int64 `[batch, kv_heads, seq, 3]`: row, head and position where each new key and value goes; many tokens only. */
   places: 'write_places',
   /** int64 `[rows]`: after which tokens logits are wanted, counted through all rows of the batch. */
@@ -26,8 +28,11 @@ export const stepInputs = {
 
 const FLOAT32 = 1;
 
-/** The bias for each query of a group, which stand one group member after the other. */
-export const groupBias = 'attention_bias:group';
+/** int64 `[2]`: the one key of a query's own, and the others. */
+export const parts = 'attention_keys:parts';
+
+/** What is given for each query, for those of a group, which stand one group member after the other. */
+export const ofGroup = (input: string): string => `${input}:group`;
 
 /** The output with the new keys or values, `[batch, kv_heads, seq, head_dim]`, of an input of the cache. */
 export const newRows = (input: string): string => input.replace(/^past_key_values/, 'new_key_values');
@@ -44,11 +49,12 @@ export function stepAttention(site: AttentionSite): { nodes: OnnxNode[]; constan
     shape('heads', [0, heads, -1, dim]),
     shape('joined', [0, 0, heads * dim]),
     shape('joined, one token', [0, 1, heads * dim]),
-    shape('by group', [0, kvHeads, group, -1, dim]),
-    shape('scores', [0, kvHeads, -1, 1]),
+    shape('halves', [0, kvHeads, 2, -1, dim]),
+    shape('one query', [0, kvHeads, 1, group, dim]),
+    shape('scores', [0, kvHeads, -1, group]),
     shape('own shares', [0, kvHeads, group, -1, 1]),
     shape('group axis', [2]),
-    shape('key axis', [3]),
+    shape('begin', [0]),
   ];
   const product = (a: string, b: string, to: string, alpha: number, transB: number) =>
     node(
@@ -59,12 +65,11 @@ export function stepAttention(site: AttentionSite): { nodes: OnnxNode[]; constan
       'com.microsoft',
     );
   const last = intAttribute('axis', -1);
-  const attend = (part: (name: string) => string, keys: string, values: string) => [
-    product(part('grouped q'), keys, part('past scores'), scale, 1),
+  const attend = (part: (name: string) => string, values: string) => [
     node('Concat', [part('own scores'), part('past scores')], [part('scores')], [last]),
-    node('Add', [part('scores'), groupBias], [part('masked')]),
+    node('Add', [part('scores'), ofGroup(stepInputs.bias)], [part('masked')]),
     node('Softmax', [part('masked')], [part('shares')], [last]),
-    node('Split', [part('shares'), stepInputs.parts], [part('own share'), part('past shares')], [last]),
+    node('Split', [part('shares'), parts], [part('own share'), part('past shares')], [last]),
     product(part('past shares'), values, part('past mixed'), 0.5, 0),
   ];
   // Halved and doubled again: onnxruntime has another kernel, with other roundings, for one row and a factor of 1.
@@ -76,25 +81,30 @@ export function stepAttention(site: AttentionSite): { nodes: OnnxNode[]; constan
     ...alone.nodes,
     node('Reshape', [alone.q, own('grouped')], [own1('grouped q')]),
     product(own1('grouped q'), alone.k, own1('own scores'), scale, 1),
-    ...attend(own1, past.key, past.value),
+    // Keys times the few queries, which onnxruntime lays out anew, not the keys; and in halves, which threads share.
+    node('Reshape', [alone.q, own('one query')], [own1('one query')]),
+    node('Reshape', [past.key, own('halves')], [own1('halves')]),
+    product(own1('halves'), own1('one query'), own1('scores of halves'), scale, 1),
+    node('Reshape', [own1('scores of halves'), own('scores')], [own1('scores by key')]),
+    node('Transpose', [own1('scores by key')], [own1('past scores')], [ints('perm', [0, 1, 3, 2])]),
+    ...attend(own1, past.value),
     node('Mul', [own1('own share'), alone.v], [own1('own mixed')]),
     together(own1('past mixed'), own1('own mixed'), own1('mixed')),
     node('Reshape', [own1('mixed'), own('joined, one token')], [own1('out')]),
   ];
   const among = site.before(ownN, false);
+  const written = (from: string, rows: string, to: string) => [
+    node('Slice', [from, own('begin'), stepInputs.keys, own('group axis')], [`${to}, before`]),
+    node('ScatterND', [`${to}, before`, stepInputs.places, rows], [to]),
+  ];
   const many = [
     ...among.nodes,
     node('Reshape', [among.q, own('grouped')], [ownN('grouped q')]),
-    // Each position's queries with its own key, as one token alone has them.
-    node('Reshape', [ownN('grouped q'), own('by group')], [ownN('by group')]),
-    node('Transpose', [ownN('by group')], [ownN('by position')], [ints('perm', [0, 1, 3, 2, 4])]),
-    node('Unsqueeze', [among.k, own('key axis')], [ownN('own keys')]),
-    product(ownN('by position'), ownN('own keys'), ownN('position scores'), scale, 1),
-    node('Transpose', [ownN('position scores')], [ownN('group scores')], [ints('perm', [0, 1, 3, 2, 4])]),
-    node('Reshape', [ownN('group scores'), own('scores')], [ownN('own scores')]),
-    node('ScatterND', [past.key, stepInputs.places, among.k], [ownN('keys')]),
-    node('ScatterND', [past.value, stepInputs.places, among.v], [ownN('values')]),
-    ...attend(ownN, ownN('keys'), ownN('values')),
+    ...written(past.key, among.k, ownN('keys')),
+    ...written(past.value, among.v, ownN('values')),
+    product(ownN('grouped q'), ownN('keys'), ownN('past scores'), scale, 1),
+    node('GatherElements', [ownN('past scores'), ofGroup(stepInputs.own)], [ownN('own scores')], [last]),
+    ...attend(ownN, ownN('values')),
     node('Reshape', [ownN('own share'), own('own shares')], [ownN('group shares')]),
     node('Unsqueeze', [among.v, own('group axis')], [ownN('own values')]),
     node('Mul', [ownN('group shares'), ownN('own values')], [ownN('group mixed')]),

@@ -10,10 +10,10 @@ import {
   readOnnx,
   writeOnnx,
 } from '../onnx.ts';
-import { attentionSites, node, wiringOf } from './attention-sites.ts';
+import { attentionSites, int64s, node, wiringOf } from './attention-sites.ts';
 import { fuseAttention } from './fuse-attention.ts';
 import { declareContrib, dropUnused, headOf, intAttribute, namesRead } from './model-edits.ts';
-import { groupBias, newRows, stepAttention, stepInputs } from './step-attention.ts';
+import { newRows, ofGroup, parts, stepAttention, stepInputs } from './step-attention.ts';
 
 export { newRows, stepInputs };
 
@@ -67,9 +67,13 @@ export function toStepGraph(model: OnnxModel): string | undefined {
     graph.node = graph.node.filter((each) => !site.replaced.includes(each));
   }
   const group = sites[0].heads / sites[0].kvHeads;
-  graph.node.unshift(
-    node('Concat', new Array(group).fill(stepInputs.bias), [groupBias], [intAttribute('axis', 2)]),
-  );
+  for (const input of [stepInputs.bias, stepInputs.own])
+    graph.node.unshift(
+      node('Concat', new Array(group).fill(input), [ofGroup(input)], [intAttribute('axis', 2)]),
+    );
+  const one = int64s(`${parts}:own`, [1]);
+  graph.initializer.push(one);
+  graph.node.unshift(node('Concat', [one.name, stepInputs.keys], [parts], [intAttribute('axis', 0)]));
   graph.output = graph.output.filter(({ name }) => !name.startsWith('present.'));
   const described = (name: string, elemType: number, dims: (string | number)[]): OnnxValueInfo => ({
     name,
@@ -91,7 +95,8 @@ export function toStepGraph(model: OnnxModel): string | undefined {
   graph.input.push(
     described(stepInputs.oneToken, BOOL, []),
     described(stepInputs.bias, FLOAT32, ['batch_size', 1, 'sequence_length', 'keys']),
-    described(stepInputs.parts, INT64, [2]),
+    described(stepInputs.keys, INT64, [1]),
+    described(stepInputs.own, INT64, ['own_batch', 'own_heads', 'own_length', 1]),
     described(stepInputs.places, INT64, ['places_batch', 'places_heads', 'places_length', 3]),
     described(stepInputs.rows, INT64, ['rows']),
   );
