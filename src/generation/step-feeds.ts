@@ -28,10 +28,14 @@ export function stepFeeds({
   cache,
 }: Pick<DecodingModel, 'session' | 'Tensor' | 'cache'>): (run: StepRun) => Record<string, Tensor> {
   const needs = new Set(session.inputNames);
-  const kvHeads = cache[0].empty[1];
+  const [kvHeads, columns] = [cache[0].empty[1], cache[1].empty[1]];
   const int64 = (values: readonly number[], shape: number[]) =>
     new Tensor('int64', BigInt64Array.from(values, BigInt), shape);
-  const nowhere = { [stepInputs.places]: int64([], [0, 0, 0, 3]), [stepInputs.own]: int64([], [0, 0, 0, 1]) };
+  const nowhere = {
+    [stepInputs.places]: int64([], [0, 0, 0, 3]),
+    [stepInputs.valuePlaces]: int64([], [0, 0, 0, 3]),
+    [stepInputs.own]: int64([], [0, 0, 0, 1]),
+  };
 
   return (run) => {
     const { batch, width, rows, wanted } = run;
@@ -67,18 +71,22 @@ export function stepFeeds({
   function placesOf({ batch, width, rows }: StepRun): Record<string, Tensor> {
     const starts = new Array<number>(batch).fill(0);
     for (const { at, start } of rows) starts[at] = start;
-    const places = new BigInt64Array(batch * kvHeads * width * 3);
-    const own = new BigInt64Array(batch * kvHeads * width);
-    let next = 0;
-    for (const [at, start] of starts.entries())
-      for (let head = 0; head < kvHeads; head++)
-        for (let i = 0; i < width; i++) {
-          places.set([BigInt(at), BigInt(head), BigInt(start + i)], 3 * next);
-          own[next++] = BigInt(start + i);
-        }
+    const placesIn = (heads: number) => {
+      const list = new BigInt64Array(batch * heads * width * 3);
+      let next = 0;
+      for (const [at, start] of starts.entries())
+        for (let head = 0; head < heads; head++)
+          for (let i = 0; i < width; i++)
+            for (const index of [at, head, start + i]) list[next++] = BigInt(index);
+      return new Tensor('int64', list, [batch, heads, width, 3]);
+    };
+    const positions = starts.flatMap((start) =>
+      Array.from({ length: kvHeads * width }, (_, i) => start + (i % width)),
+    );
     return {
-      [stepInputs.places]: new Tensor('int64', places, [batch, kvHeads, width, 3]),
-      [stepInputs.own]: new Tensor('int64', own, [batch, kvHeads, width, 1]),
+      [stepInputs.places]: placesIn(kvHeads),
+      [stepInputs.valuePlaces]: placesIn(columns),
+      [stepInputs.own]: int64(positions, [batch, kvHeads, width, 1]),
     };
   }
 }

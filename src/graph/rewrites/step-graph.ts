@@ -13,7 +13,7 @@ import {
 import { attentionSites, int64s, node, wiringOf } from './attention-sites.ts';
 import { fuseAttention } from './fuse-attention.ts';
 import { declareContrib, dropUnused, headOf, intAttribute, namesRead } from './model-edits.ts';
-import { newRows, ofGroup, parts, stepAttention, stepInputs } from './step-attention.ts';
+import { newRows, ofGroup, parts, stepAttention, stepInputs, valueColumns } from './step-attention.ts';
 
 export { newRows, stepInputs };
 
@@ -85,12 +85,21 @@ export function toStepGraph(model: OnnxModel): string | undefined {
     },
   });
   for (const { past, kvHeads, dim } of sites) {
-    for (const input of [past.key, past.value]) {
-      graph.output.push(described(newRows(input), FLOAT32, ['batch_size', kvHeads, 'sequence_length', dim]));
-      graph.input = graph.input.map((each) =>
-        each.name === input ? described(input, FLOAT32, ['batch_size', kvHeads, 'capacity', dim]) : each,
-      );
-    }
+    const columns = valueColumns(dim);
+    graph.output.push(
+      described(newRows(past.key), FLOAT32, ['batch_size', kvHeads, 'sequence_length', dim]),
+      described(newRows(past.value), FLOAT32, [
+        ...['batch_size', kvHeads, columns, 'sequence_length', dim / columns],
+      ]),
+    );
+    const cache = new Map([
+      [past.key, described(past.key, FLOAT32, ['batch_size', kvHeads, 'capacity', dim])],
+      [
+        past.value,
+        described(past.value, FLOAT32, ['batch_size', kvHeads * columns, 'capacity', dim / columns]),
+      ],
+    ]);
+    graph.input = graph.input.map((each) => cache.get(each.name) ?? each);
   }
   graph.input.push(
     described(stepInputs.oneToken, BOOL, []),
@@ -98,6 +107,7 @@ export function toStepGraph(model: OnnxModel): string | undefined {
     described(stepInputs.keys, INT64, [1]),
     described(stepInputs.own, INT64, ['own_batch', 'own_heads', 'own_length', 1]),
     described(stepInputs.places, INT64, ['places_batch', 'places_heads', 'places_length', 3]),
+    described(stepInputs.valuePlaces, INT64, ['places_batch', 'places_columns', 'places_length', 3]),
     described(stepInputs.rows, INT64, ['rows']),
   );
   // What was told of values between does not hold any more.

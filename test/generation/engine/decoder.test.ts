@@ -11,12 +11,18 @@ import { decoderGraph, decodingModel, stepGraph, tinyConfig } from '../../fixtur
 const LIMIT = tinyConfig.max_position_embeddings;
 const vocab = tinyConfig.vocab_size;
 
-const graphs = {
-  'float32 weights': undefined,
-  '4-bit weights': { bits: 4, head: 8, embedding: 8, block: 32 },
-} as const;
-const cases = Object.entries(graphs).flatMap(([graph, quantize]) =>
-  [false, true].map((steps) => ({ graph, quantize, steps, name: steps ? 'step' : 'single' })),
+const quantize = { bits: 4, head: 8, embedding: 8, block: 32 } as const;
+const graphs = [
+  { graph: 'float32 weights', config: tinyConfig },
+  { graph: '4-bit weights', config: tinyConfig, quantize },
+  // Its values are kept in two columns.
+  {
+    graph: 'heads of 64',
+    config: { ...tinyConfig, head_dim: 64, num_attention_heads: 3, num_key_value_heads: 1 },
+  },
+];
+const cases = graphs.flatMap((graph) =>
+  [false, true].map((steps) => ({ ...graph, steps, name: steps ? 'step' : 'single' })),
 );
 
 /** Bits of numbers, told apart where numbers are not: -0 from 0. */
@@ -32,13 +38,13 @@ const alone = async (decoder: Decoder, tokens: readonly number[]) => {
   return logits;
 };
 
-describe.each(cases)('the $name decoder over $graph', ({ quantize, steps }) => {
+describe.each(cases)('the $name decoder over $graph', ({ config, quantize, steps }) => {
   let published: DecodingModel;
   let decoder: Decoder;
   beforeAll(async () => {
-    const graph = decoderGraph(tinyConfig, quantize);
-    published = await decodingModel(graph);
-    decoder = createBatchDecoder(steps ? await decodingModel(stepGraph(graph)) : published);
+    const graph = decoderGraph(config, quantize);
+    published = await decodingModel(graph, config);
+    decoder = createBatchDecoder(steps ? await decodingModel(stepGraph(graph), config) : published);
   });
 
   const text = (length: number, seed = 1) =>
@@ -168,7 +174,7 @@ describe.each(cases)('the $name decoder over $graph', ({ quantize, steps }) => {
 
 it('tells a graph that computes a token alone otherwise than among others', async () => {
   const decoderOf = async (level: number) => {
-    const model = readOnnx(stepGraph(decoderGraph(tinyConfig, graphs['4-bit weights'])));
+    const model = readOnnx(stepGraph(decoderGraph(tinyConfig, quantize)));
     for (const { attribute = [] } of model.graph.node)
       for (const each of attribute) if (each.name === 'accuracy_level') each.i = level;
     return createBatchDecoder(await decodingModel(writeOnnx(model)));
