@@ -71,7 +71,8 @@ export function taggerParameters(config: TaggerConfig): ParameterSpec[] {
   const { embedding_size: width, hidden_size: hidden, intermediate_size: inner, windows } = config;
   const tags = labelsOf(config).length;
   return [
-    table('embed_features.weight', [config.num_buckets, width], 1),
+    // Small: a feature that was never learnt is to say little.
+    table('embed_features.weight', [config.num_buckets, width], 0.1),
     vector('embed_norm.weight', width, 'ones'),
     matrix('in_proj.weight', [width, hidden], 1 / Math.sqrt(width)),
     ...windows.flatMap((window, i) => [

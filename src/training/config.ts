@@ -89,9 +89,12 @@ const taggingConfig = common.extend({
   evaluation_texts: count.default(2000),
   /** How often a text is given in small letters, and in capitals. */
   lower_casing: probability.default(0.12),
-  upper_casing: probability.default(0.03),
-  /** How often a word is known by its shape alone. */
-  word_dropout: probability.default(0.1),
+  upper_casing: probability.default(0.05),
+  /** How often its words with a capital are given all in capitals. */
+  emphasis: probability.default(0.05),
+  /** How often a word is known by its shape alone, and how often one with a capital is. */
+  word_dropout: probability.default(0.08),
+  capital_dropout: probability.default(0.2),
   /** How often each other feature of a word is left out. */
   feature_dropout: probability.default(0.1),
 });

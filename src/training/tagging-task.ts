@@ -62,7 +62,7 @@ export function taggingTask(config: TaggingTrainingConfig): TrainingTask {
       return feeds(
         Array.from({ length: batch }, () => filledWindow(draw, types, config, random)),
         model,
-        (word) => damaged(tagFeaturesOf(word, model), config, random),
+        (word) => damaged(word, config, random),
       );
     },
     async evaluate(session, parameters) {
@@ -142,23 +142,29 @@ function filledWindow(
 /** Words in small letters or in capitals, sometimes. */
 function cased(
   words: TaggedWord[],
-  { lower_casing, upper_casing }: TaggingTrainingConfig,
+  { lower_casing, upper_casing, emphasis }: TaggingTrainingConfig,
   random: () => number,
 ): TaggedWord[] {
   const kind = random();
   if (kind < lower_casing) return words.map((word) => ({ ...word, text: word.text.toLowerCase() }));
-  if (kind < lower_casing + upper_casing)
-    return words.map((word) => ({ ...word, text: word.text.toUpperCase() }));
+  const [all, some] = [lower_casing + upper_casing, lower_casing + upper_casing + emphasis];
+  if (kind < some)
+    return words.map((word) =>
+      kind < all || isCapitalised(word) ? { ...word, text: word.text.toUpperCase() } : word,
+    );
   return words;
 }
 
+const isCapitalised = ({ text }: Word) => /^\p{Lu}/u.test(text);
+
 /** Features of which some are missing: what is left has to be enough. */
 function damaged(
-  [shape, ...rest]: number[],
-  { word_dropout, feature_dropout }: TaggingTrainingConfig,
+  word: Word,
+  { model, word_dropout, capital_dropout, feature_dropout }: TaggingTrainingConfig,
   random: () => number,
 ): number[] {
-  if (random() < word_dropout) return [shape];
+  const [shape, ...rest] = tagFeaturesOf(word, model);
+  if (random() < (isCapitalised(word) ? capital_dropout : word_dropout)) return [shape];
   return [shape, ...rest.filter(() => random() >= feature_dropout)];
 }
 

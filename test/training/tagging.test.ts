@@ -48,6 +48,8 @@ const sentences = {
           'send it to {home}',
           '{home} is where {person} is',
         ],
+        ...['we met {person} at {home}', '{person} sleeps', 'is {person} at home?', 'I saw {person} run'],
+        ...['tell {person} that I left {home}', '{person} and {person} met', 'by {person}', 'for {person}.'],
       ],
     },
     {
@@ -132,6 +134,60 @@ describe('a tagger', () => {
     expect(openLabelDataset(join(folder, 'again')).fingerprint).toBe(dataset.fingerprint);
   });
 
+  it('makes names up, puts others into prose, and holds probes out whole', async () => {
+    const at = temporaryFolder();
+    const [named] = recipe.prose;
+    const changes = {
+      ...{ probes: ['probes.json'], per_probe: 5, made_up: { share: 1, lists: ['first'] } },
+      prose: [
+        {
+          ...{ ...named, path: 'prose.jsonl' },
+          named: { ...named.named, after: ['polite'], replaced: { share: 1, by: 'person' } },
+        },
+      ],
+    };
+    const probes = {
+      words: { polite: ['Mr'] },
+      families: [{ class: 'loud', casing: 'upper', sentences: ['where is {person} of {town}?'] }],
+    };
+    writeFileSync(join(at, 'sentences.json'), JSON.stringify(sentences));
+    writeFileSync(join(at, 'words.json'), JSON.stringify({ first: names }));
+    writeFileSync(join(at, 'probes.json'), JSON.stringify(probes));
+    const texts = letters.map(
+      (letter) =>
+        `A ${letter} wild tree: tree after tree, Tora Kelbo met Mr. Tree, and Kelbo saw the Mordor.`,
+    );
+    writeFileSync(join(at, 'prose.jsonl'), texts.map((text) => `${JSON.stringify({ text })}\n`).join(''));
+    writeFileSync(join(at, 'recipe.json'), JSON.stringify({ ...recipe, ...changes }));
+    await prepareTags({ recipe: join(at, 'recipe.json'), from: at, out: join(at, 'data') });
+    const dataset = openLabelDataset(join(at, 'data'));
+    const [learnt, judged] = (['train', 'test'] as const).map((name) => dataset.split<TaggedText>(name));
+    const found = ({ text, spans }: TaggedText) => spans.map(({ start, end }) => text.slice(start, end));
+
+    const loud = judged.filter((row) => row.class === 'loud');
+    expect(loud.length).toBeGreaterThan(1);
+    for (const row of loud) {
+      expect(row.text).toMatch(/^WHERE IS [A-Z ]+ OF [A-Z]+\?$/);
+      expect(row.text).toContain(` ${found(row)[0]} OF `);
+    }
+    expect(learnt.some((row) => row.class === 'loud')).toBe(false);
+
+    const known = new Set(names);
+    const drawn = learnt.filter(({ source }) => source === 'sentences.json').flatMap(found);
+    const words = drawn.flatMap((name) => name.match(/[A-Z][a-z]+/g) ?? []);
+    expect(words.filter((word) => !known.has(word)).length).toBeGreaterThan(words.length / 4);
+
+    const isProse = ({ source }: TaggedText) => source === 'prose.jsonl';
+    for (const row of judged.filter(isProse)) expect(found(row)).toEqual(['Tora Kelbo', 'Tree', 'Kelbo']);
+    const others = learnt.filter(isProse);
+    expect(others.length).toBeGreaterThan(5);
+    for (const row of others) {
+      expect(found(row)).toHaveLength(3);
+      expect(row.text).not.toContain('Kelbo');
+      expect(row.unknown).toEqual([]);
+    }
+  });
+
   it('refuses recipes and sentences that are not right', async () => {
     const wrong = async (change: object, other: object, message: RegExp) => {
       const at = temporaryFolder();
@@ -151,6 +207,11 @@ describe('a tagger', () => {
     await wrong({}, { entities: { nobody: 'person_name' } }, /no words for the entity \{nobody\}/);
     await wrong({ prose: [{ path: 'prose.txt', plain: ['what'] }] }, {}, /names the words "what"/);
     await wrong({ held_out_words: 2 }, {}, /held_out_words/);
+    await wrong({ made_up: { share: 0.5, lists: ['last'] } }, {}, /makes up words of "last"/);
+    // Lists that name lists that name lists are looked at once each.
+    const deep = Array.from({ length: 40 }, (_, i) => [`w${i}`, [`{w${i + 1}} {w${i + 1}}`]]);
+    const words = { ...sentences.words, ...Object.fromEntries(deep), w40: ['it'] };
+    await wrong({}, { words, families: [{ sentences: ['{w0} {no}'] }] }, /the slot \{no\}/);
   });
 
   it('learns, goes on from a checkpoint bit for bit, and finds names that it never saw', async () => {

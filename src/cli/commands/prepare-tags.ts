@@ -4,7 +4,7 @@ import { formatCount, printJson } from '../output.ts';
 import { createProgress } from '../progress.ts';
 import { untilStopped } from '../until-stopped.ts';
 
-type Options = Pick<PrepareTagsOptions, 'from' | 'out' | 'force'> & { json?: boolean };
+type Options = Pick<PrepareTagsOptions, 'from' | 'out' | 'force' | 'all'> & { json?: boolean };
 
 /** `wick prepare-tags RECIPE --out DIR`: sentences with what is to be found in them, to train a tagger on. */
 export function prepareTagsCommand(): Command {
@@ -15,6 +15,7 @@ export function prepareTagsCommand(): Command {
     .argument('<recipe>', 'a JSON file: types, sentences, words, prose, validation, test, seed')
     .requiredOption('--out <dir>', 'the folder of the data set; it appears whole or not at all')
     .option('--from <dir>', 'the folder from which the recipe names its plain texts', '.')
+    .option('--all', 'hold nothing out to judge the model but probes')
     .option('--force', 'write also into a folder that holds other things; they stay')
     .option('--json', 'print the report as one line of JSON')
     .action(async (recipe: string, { json, ...options }: Options) => {

@@ -11,13 +11,22 @@ export const slots = /\{(\w+)\}/g;
  * Sees that every slot of a pattern, and of the words that may fill it, can be filled.
  * @throws Error naming a slot without words, or one that leads back to itself
  */
-export function checkSlots(pattern: string, words: Words, open: readonly string[] = []): void {
-  for (const [, name] of pattern.matchAll(slots)) {
-    if (open.includes(name)) throw new Error(`The words of {${name}} lead back to {${name}}.`);
-    if (!Object.hasOwn(words, name))
-      throw new Error(`"${pattern}" has the slot {${name}}, for which there are no words.`);
-    for (const word of words[name]) checkSlots(word, words, [...open, name]);
-  }
+export function checkSlots(pattern: string, words: Words): void {
+  const open = new Set<string>();
+  const checked = new Set<string>();
+  const check = (part: string): void => {
+    for (const [, name] of part.matchAll(slots)) {
+      if (open.has(name)) throw new Error(`The words of {${name}} lead back to {${name}}.`);
+      if (!Object.hasOwn(words, name))
+        throw new Error(`"${part}" has the slot {${name}}, for which there are no words.`);
+      if (checked.has(name)) continue;
+      open.add(name);
+      for (const word of words[name]) check(word);
+      open.delete(name);
+      checked.add(name);
+    }
+  };
+  check(pattern);
 }
 
 /**
