@@ -12,6 +12,11 @@ export interface WordSpan {
 /** Words of a span at most: what goes on is a span of its own. */
 export const LONGEST_SPAN = 48;
 
+/** A word is found where it is at least this likely beside not being found: its score says how sure that is. */
+const LEAST_ODDS = 1 / 3;
+/** Names seldom follow each other without a sign between them: a second one has to be so much likelier than one that goes on. */
+const PARTED = 3;
+
 export interface SpanReader {
   /** Where the span begins that is open; the number of words read, if none is. */
   readonly open: number;
@@ -41,11 +46,11 @@ export function createSpanReader(types: readonly string[]): SpanReader {
         const score = scores[at + 1 + 2 * i] + scores[at + 2 + 2 * i];
         if (score > best) [type, best] = [i, score];
       }
-      const found = best > scores[at];
+      const found = best > LEAST_ODDS * scores[at];
       const goesOn =
         found &&
         span?.type === type &&
-        scores[at + 2 + 2 * type] >= scores[at + 1 + 2 * type] &&
+        PARTED * scores[at + 2 + 2 * type] >= scores[at + 1 + 2 * type] &&
         read - span.first < LONGEST_SPAN;
       const closed = goesOn ? undefined : close();
       if (found) {

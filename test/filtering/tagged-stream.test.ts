@@ -166,7 +166,7 @@ test('words are letters, digits, single signs and ends of lines, the longest cut
 
 test('spans begin at B, go on with I, and end at O, another type, or after 48 words', () => {
   const reader = createSpanReader(['name', 'place']);
-  const tagged = (tag: number) => Array.from({ length: 5 }, (_, i) => (i === tag ? 0.6 : 0.1));
+  const tagged = (tag: number) => Array.from({ length: 5 }, (_, i) => (i === tag ? 0.8 : 0.05));
   const spans = [1, 2, 0, 2, 4, 3, 4, 4].map((tag) => reader.next(tagged(tag)));
   const told = [...spans, reader.end()].flatMap((span) => (span ? [[span.type, span.first, span.end]] : []));
   expect(told).toEqual([
@@ -175,6 +175,16 @@ test('spans begin at B, go on with I, and end at O, another type, or after 48 wo
     ['place', 4, 5],
     ['place', 5, 8],
   ]);
+  // A word that is less likely of a name than not, and one that may well begin another, go on with one.
+  const unsure = createSpanReader(['name']);
+  const scores = [
+    [0.1, 0.8, 0.1],
+    [0.6, 0.1, 0.3],
+    [0.1, 0.6, 0.3],
+    [0.8, 0.1, 0.1],
+  ];
+  const ended = scores.map((each) => unsure.next(each)).filter(Boolean);
+  expect(ended).toEqual([{ type: 'name', first: 0, end: 3, probability: expect.closeTo(2.2 / 3) }]);
   const long = createSpanReader(['name']);
   const ends = Array.from({ length: 60 }, () => long.next([0, 0, 1])?.end);
   expect(ends.filter(Boolean)).toEqual([48]);
