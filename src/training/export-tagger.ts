@@ -3,7 +3,7 @@
 import { countNumbers } from '../architecture/parameters.ts';
 import { taggerInference, taggerParameters } from '../architecture/tagger.ts';
 import { openLabelDataset } from '../data/labels/label-dataset.ts';
-import type { TaggedText } from '../data/tags/prepare-tags.ts';
+import type { TaggedText } from '../data/tags/tagged-text.ts';
 import { type Calibration, createTagger, logit, typesOf } from '../filtering/tag.ts';
 import { wordsOfText } from '../filtering/tag-features.ts';
 import { createSpanReader } from '../filtering/tag-spans.ts';

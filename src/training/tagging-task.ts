@@ -4,7 +4,7 @@ import { countNumbers } from '../architecture/parameters.ts';
 import { type TaggerConfig, taggerLoss, taggerParameters } from '../architecture/tagger.ts';
 import { openLabelDataset } from '../data/labels/label-dataset.ts';
 import { createRandom, mix } from '../data/random.ts';
-import type { TaggedText } from '../data/tags/prepare-tags.ts';
+import type { TaggedText } from '../data/tags/tagged-text.ts';
 import { reachOf, typesOf } from '../filtering/tag.ts';
 import { tagFeaturesOf, type Word, wordsOfText } from '../filtering/tag-features.ts';
 import { createSpanReader } from '../filtering/tag-spans.ts';

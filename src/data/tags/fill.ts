@@ -1,7 +1,7 @@
 /** Patterns filled in, with what is to be found in them. */
 import { slots } from '../labels/sentences.ts';
-import type { TaggedText } from './prepare-tags.ts';
 import type { TagFamily } from './recipe.ts';
+import type { TaggedText } from './tagged-text.ts';
 import type { Draw } from './word-draws.ts';
 
 export type Tagged = Pick<TaggedText, 'text' | 'spans'>;

@@ -9,15 +9,19 @@ import { createRandom, mix } from '../random.ts';
 import { readFile } from '../read.ts';
 import { listSources } from '../sources.ts';
 import { fillTagged } from './fill.ts';
-import type { PrepareTagsOptions, TaggedText } from './prepare-tags.ts';
 import type { TagProse, TagRecipe } from './recipe.ts';
 import { createSpelling, type Spelling } from './spelling.ts';
+import type { TaggedText } from './tagged-text.ts';
 import { isHeldOut, type SideDraws } from './word-draws.ts';
 
 /** Units of a piece of plain text at most. */
 const PIECE = 400;
 
-interface ProseOptions extends Pick<PrepareTagsOptions, 'from' | 'signal' | 'onProgress'> {
+interface ProseOptions {
+  /** The folder from which a rule's texts are named. */
+  from: string;
+  signal?: AbortSignal;
+  onProgress?: (texts: number) => void;
   recipe: TagRecipe;
   draws: SideDraws;
   words: Words;

@@ -1,5 +1,5 @@
 /** How well spans of texts are found. */
-import type { TextSpan } from '../../../data/tags/prepare-tags.ts';
+import type { TextSpan } from '../../../data/tags/tagged-text.ts';
 
 /** How a type fares. */
 export interface SpanFigures {
