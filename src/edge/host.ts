@@ -11,13 +11,18 @@ import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { Log, LogLevel, Miniflare } from 'miniflare';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const wrangler = join(
   dirname(createRequire(import.meta.url).resolve('wrangler/package.json')),
   'bin/wrangler.js',
 );
+
+/**
+ * Miniflare copies all that it is told, a Worker's models too, for each certificate that the environment adds: for the
+ * hundred or more of a system more than a second. The Worker here speaks to a service on this machine, without TLS.
+ */
+const { Log, LogLevel, Miniflare } = await withoutCertificates(() => import('miniflare'));
 
 const moduleTypes = { '.js': 'ESModule', '.wasm': 'CompiledWasm', '.onnx': 'Data', '.html': 'Text' } as const;
 
@@ -114,7 +119,7 @@ export interface RunningWorker {
   /** Where the inspector of `inspect` listens. */
   inspectorUrl: () => Promise<URL>;
   /** The durable objects of a binding, as the Worker itself sees them. */
-  objects: Miniflare['getDurableObjectNamespace'];
+  objects: InstanceType<typeof Miniflare>['getDurableObjectNamespace'];
   stop: () => Promise<void>;
 }
 
@@ -152,6 +157,17 @@ export async function runWorker(options: WorkerOptions): Promise<RunningWorker> 
     objects: (binding) => miniflare.getDurableObjectNamespace(binding),
     stop: () => miniflare.dispose(),
   };
+}
+
+/** Does something as if no certificates were added to Node's own. */
+async function withoutCertificates<T>(task: () => Promise<T>): Promise<T> {
+  const file = process.env.NODE_EXTRA_CA_CERTS;
+  delete process.env.NODE_EXTRA_CA_CERTS;
+  try {
+    return await task();
+  } finally {
+    if (file !== undefined) process.env.NODE_EXTRA_CA_CERTS = file;
+  }
 }
 
 /**

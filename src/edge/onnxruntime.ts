@@ -8,10 +8,14 @@
 
 import wasmModule from 'onnxruntime-web/ort-wasm-simd-threaded.wasm';
 import * as ort from 'onnxruntime-web/wasm';
+import { withoutWeights } from '../generation/graph-without-weights.ts';
 
 export const { Tensor } = ort;
 /** Its name and version. */
 export const runtime = `onnxruntime-web ${ort.env.versions.web}`;
+
+/** The name by which a graph knows the file that its weights lie in: its own. */
+const WEIGHTS = 'weights';
 
 const standIn = new Uint8Array(8);
 let memory: WebAssembly.Memory | undefined;
@@ -23,8 +27,8 @@ export const runtimeMemoryBytes = (): number => memory?.buffer.byteLength ?? 0;
 /**
  * Loads a model into this isolate, on one thread. Loads one at a time.
  * The session's `run` uses up what it is fed: the tensors' buffers are detached afterwards.
- * @param file the ONNX file's bytes. They are copied into the runtime's memory and then given up: `file` is
- * detached, so that an isolate of 128 MB does not hold its weights twice.
+ * @param file the ONNX file's bytes. The weights are copied from them into the runtime's memory, once, and then they are
+ * given up: `file` is detached, so that an isolate of 128 MB does not hold its weights twice.
  */
 export async function createSession(file: ArrayBuffer): Promise<ort.InferenceSession> {
   await starting?.catch(() => {});
@@ -38,7 +42,11 @@ async function create(file: ArrayBuffer): Promise<ort.InferenceSession> {
   const instantiate = WebAssembly.instantiate;
   WebAssembly.instantiate = redirected(instantiate);
   try {
-    const session = await ort.InferenceSession.create(new Uint8Array(file), { executionProviders: ['wasm'] });
+    const data = new Uint8Array(file);
+    const session = await ort.InferenceSession.create(withoutWeights(data, WEIGHTS), {
+      executionProviders: ['wasm'],
+      externalData: [{ path: WEIGHTS, data }],
+    });
     file.transfer(0);
     return usingUp(session);
   } finally {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Graph } from '../../src/graph/graph.ts';
@@ -10,6 +11,7 @@ import { inlineExternalData } from '../../src/graph/rewrites/external-data.ts';
 import { fromFloat16, toFloat16 } from '../../src/graph/rewrites/float16.ts';
 import { toHalfPrecision } from '../../src/graph/rewrites/half-precision.ts';
 import { quantizeModel } from '../../src/graph/rewrites/quantize.ts';
+import { withoutWeights } from '../../src/graph/rewrites/without-weights.ts';
 import { createSession, Tensor } from '../../src/training/runtime.ts';
 
 const weight = fc.float({ min: -4, max: 4, noNaN: true });
@@ -170,6 +172,18 @@ describe('weights in a file beside the model', () => {
     const model = outside({ location: 'weights', offset: '8', length: String(bytes.length) });
     inlineExternalData(model, () => file);
     expect(await run(model)).toEqual(await run(toModel(little())));
+  });
+
+  it('are found in the file itself by a graph that was taken out of it', () => {
+    const file = new Uint8Array(
+      readFileSync(new URL('../../models/wick-guard/onnx/model.onnx', import.meta.url)),
+    );
+    const graph = withoutWeights(file, 'weights');
+    expect(graph.length).toBeLessThan(file.length / 20);
+    const model = readOnnx(graph);
+    inlineExternalData(model, () => file);
+    expect(Buffer.compare(writeOnnx(model), writeOnnx(readOnnx(file)))).toBe(0);
+    expect(() => withoutWeights(file.subarray(0, 1000), 'weights')).toThrow(/out of range/);
   });
 
   it('that are not where they should be are named', () => {
