@@ -32,6 +32,10 @@ export interface Detector {
   against?: RegExp | undefined;
 }
 
+/** Hints that detectors share, so that a text is searched for each once: two digits near each other, and three. */
+export const twoDigits = /\d[^\w]{0,4}\d/g;
+export const threeDigits = /\d\W?\d\W?\d/g;
+
 export const RAISE = 0.3;
 export const CONTEXT = 0.5;
 /** How many units before a match are searched for words. */

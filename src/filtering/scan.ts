@@ -35,7 +35,25 @@ interface Finder {
   /** Whether a match in which nothing is found holds no other. */
   whole: boolean;
   /** What is found in a match, with offsets within it. */
-  find(match: string, before: string): Finding[];
+  find(match: string, before: string, checked: Checked): Finding[];
+}
+
+/** What checks have said in a text, by detector and match: who writes a number often has it checked once. */
+type Checked = Map<Detector, Map<string, boolean | number>>;
+/** Matches of a detector that are remembered. */
+const MOST_CHECKED = 256;
+
+function checkOnce(detector: Detector, match: string, checked: Checked): boolean | number {
+  if (!detector.check) return true;
+  const known = checked.get(detector) ?? new Map<string, boolean | number>();
+  checked.set(detector, known);
+  let length = known.get(match);
+  if (length === undefined) {
+    length = detector.check(match);
+    if (known.size >= MOST_CHECKED) known.clear();
+    known.set(match, length);
+  }
+  return length;
 }
 
 export interface Scan {
@@ -58,10 +76,10 @@ const detectorFinders = detectors.map((detector): Finder & { detector: Detector 
   hint: detector.hint,
   longest: longestMatch(detector.pattern),
   whole: false,
-  find(match, before) {
+  find(match, before, checked) {
     // Words are looked at first: checks take longer, and most numbers are nobody's.
     if (!judge(detector, match, before)) return [];
-    const length = detector.check?.(match) ?? true;
+    const length = checkOnce(detector, match, checked);
     if (length === false) return [];
     const value = length === true ? match : match.slice(0, length);
     const judged = judge(detector, value, before);
@@ -78,11 +96,11 @@ function carrierFinder(carrier: Carrier, depth: number): Finder {
     hint: carrier.hint,
     longest: longestMatch(carrier.pattern),
     whole: true,
-    find(match, before) {
+    find(match, before, checked) {
       const decoded = carrier.decode(match);
       if (!decoded || decoded.text === match) return [];
       const finders = carrier.types ? wanted : [...wanted, ...carriersAt(depth + 1)];
-      const { findings } = scanWith(finders, { before }).push(decoded.text, true);
+      const { findings } = scanWith(finders, { before, checked }).push(decoded.text, true);
       return findings.map(({ start, end, ...rest }) => {
         const { starts, ends } = decoded;
         const places =
@@ -151,9 +169,13 @@ interface Options {
   from?: number;
   /** What stands before the text, for words that speak for or against. */
   before?: string;
+  checked?: Checked;
 }
 
-function scanWith(finders: readonly Finder[], { between, directions, from, before = '' }: Options): Scan {
+function scanWith(
+  finders: readonly Finder[],
+  { between, directions, from, before = '', checked = new Map() }: Options,
+): Scan {
   const view = createNormalizedText({ directions: directions ?? false, from: from ?? 0 });
   /** Of each finder, from where in the copy nothing is decided. */
   const undecided = finders.map(() => 0);
@@ -191,7 +213,7 @@ function scanWith(finders: readonly Finder[], { between, directions, from, befor
           at = first + 1;
           continue;
         }
-        const found = find(match[0], contextOf(first));
+        const found = find(match[0], contextOf(first), checked);
         for (const each of found) {
           const [begins, ends] = [forgotten + first + each.start, forgotten + first + each.end];
           findings.push({ ...each, start: view.startOf(begins), end: view.endOf(ends - 1) });
@@ -245,7 +267,7 @@ function regionsOf(text: string): Regions {
     let found = known.get(hint);
     if (!found) {
       // Most hints are nowhere, and for them nothing is made.
-      found = holds(text, hint) ? [...places(text, hint)] : nowhere;
+      found = holds(text, hint) ? places(text, hint) : nowhere;
       known.set(hint, found);
     }
     if (found.length === 0) return nowhere;
@@ -260,10 +282,13 @@ function regionsOf(text: string): Regions {
   };
 }
 
-function* places(text: string, hint: string | RegExp): Generator<number> {
+function places(text: string, hint: string | RegExp): number[] {
+  const found: number[] = [];
   if (typeof hint === 'string') {
-    for (let at = text.indexOf(hint); at >= 0; at = text.indexOf(hint, at + hint.length)) yield at;
-    return;
+    for (let at = text.indexOf(hint); at >= 0; at = text.indexOf(hint, at + hint.length)) found.push(at);
+    return found;
   }
-  for (const { index } of text.matchAll(hint)) yield index;
+  hint.lastIndex = 0;
+  for (let match = hint.exec(text); match; match = hint.exec(text)) found.push(match.index);
+  return found;
 }

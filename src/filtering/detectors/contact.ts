@@ -1,6 +1,6 @@
 /** How a person is reached: e-mail and telephone. */
 import { type CountryCode, parsePhoneNumberFromString } from 'libphonenumber-js/min';
-import { alone, aloneNumber, type Detector, NO_FORM, otherNumbers } from '../detector.ts';
+import { alone, aloneNumber, type Detector, NO_FORM, otherNumbers, twoDigits } from '../detector.ts';
 
 const letter = '\\w\\u00c0-\\u024f\\u0370-\\u03ff\\u0400-\\u052f';
 
@@ -71,7 +71,7 @@ export const contact: readonly Detector[] = [
   {
     type: 'phone',
     group: 'contact',
-    hint: /\d[^\w]{0,4}\d/g,
+    hint: twoDigits,
     pattern: aloneNumber(digitsOfPhone, 'i'),
     score: 0.35,
     check: phoneBeginning,
@@ -84,7 +84,7 @@ export const contact: readonly Detector[] = [
   {
     type: 'phone',
     group: 'contact',
-    hint: /\d[^\w]{0,4}\d/g,
+    hint: twoDigits,
     pattern: aloneNumber(digitsOfPhone, 'i'),
     score: NO_FORM,
     check: isAnyPhone,

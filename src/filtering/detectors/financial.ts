@@ -4,7 +4,7 @@ import { keccak_256 } from '@noble/hashes/sha3.js';
 import { bech32, bech32m, createBase58check } from '@scure/base';
 import { electronicFormatIBAN, isValidIBAN } from 'ibantools';
 import { luhnChecksumValidate } from 'stdnum/lib/cjs/util/checksum.js';
-import { alone, compact, type Detector, spaced, validBeginning } from '../detector.ts';
+import { alone, compact, type Detector, spaced, twoDigits, validBeginning } from '../detector.ts';
 
 /** The first digits and the lengths of the schemes' numbers (ISO/IEC 7812). */
 const schemes =
@@ -54,7 +54,7 @@ export const financial: readonly Detector[] = [
   {
     type: 'card',
     group: 'financial',
-    hint: /\d[^\w]{0,4}\d/g,
+    hint: twoDigits,
     // Also between letters, for a check digit tells it from other numbers; only hexadecimal digits are too many.
     pattern: new RegExp(`(?<![\\da-f]|\\d[.,-])${spaced(12, 19)}(?![\\da-f]|[.,]\\d)`, 'gi'),
     score: 0.7,

@@ -18,7 +18,7 @@ import * as pesel from 'stdnum/lib/cjs/pl/pesel.js';
 import * as nif from 'stdnum/lib/cjs/pt/nif.js';
 import * as personnummer from 'stdnum/lib/cjs/se/personnummer.js';
 import * as ssn from 'stdnum/lib/cjs/us/ssn.js';
-import { aloneNumber, compact, type Detector, otherNumbers, spaced } from '../detector.ts';
+import { aloneNumber, compact, type Detector, otherNumbers, spaced, threeDigits } from '../detector.ts';
 
 interface Form {
   type: string;
@@ -225,7 +225,7 @@ export const nationalIds: readonly Detector[] = forms.map(({ type, body, ...rest
   ...rest,
   type,
   group: 'national_id',
-  hint: /\d\W?\d\W?\d/g,
+  hint: threeDigits,
   pattern: aloneNumber(body, 'i'),
   against: otherNumbers,
 }));
