@@ -2,6 +2,7 @@
 import type { InferenceSession, TensorConstructor } from 'onnxruntime-common';
 import { z } from 'zod';
 import { checkedFile } from './checked-file.ts';
+import { laidOpen } from './laid-open.ts';
 import { createNormalizedText } from './normalize.ts';
 import { type FeatureConfig, featureIds, windowsOf } from './text-features.ts';
 
@@ -49,8 +50,8 @@ export interface Classifier {
   thresholds: Thresholds;
   /**
    * Judges a text of any length; one longer than the model reads at a time is read in windows that overlap, and has
-   * each label as much as the window that has it most. Where the text is spelt with look-alikes, its normalised copy
-   * is judged, too, and the more of both counts.
+   * each label as much as the window that has it most. Where the text is spelt with look-alikes, or hides words in
+   * escapes, Base64 or overridden directions, what it says then is judged, too, and the most of all counts.
    */
   judge(text: string, signal?: AbortSignal): Promise<Judgement>;
 }
@@ -76,9 +77,8 @@ export function createClassifier({ config, thresholds, ...runtime }: ClassifierF
           ? logitsOf(form, features, runtime, signal)
           : new Float32Array(labels.length).fill(-Infinity);
       const logits = await read(text);
-      const copy = normalizedCopy(text);
-      if (copy !== text)
-        for (const [i, logit] of (await read(copy)).entries()) logits[i] = Math.max(logits[i], logit);
+      for (const form of otherForms(text))
+        for (const [i, logit] of (await read(form)).entries()) logits[i] = Math.max(logits[i], logit);
       const scores = labels.map((label, i) => probability(logits[i], limits[label]));
       const found = labels.map((label, i) => scores[i] >= limits[label].threshold);
       return {
@@ -88,6 +88,14 @@ export function createClassifier({ config, thresholds, ...runtime }: ClassifierF
       };
     },
   };
+}
+
+/** A text with its look-alikes normalised, and laid open, where that is another text. */
+function otherForms(text: string): Set<string> {
+  const read = new Set([text, laidOpen(text)]);
+  const forms = new Set([...read].map(normalizedCopy));
+  forms.delete(text);
+  return forms;
 }
 
 /** The whole copy of a text, made in pieces: where its units stood is forgotten on the way. */
