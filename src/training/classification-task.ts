@@ -126,13 +126,15 @@ function excerpt(words: string[], { max_words }: ClassifierConfig, random: () =>
     .slice(0, max_words);
 }
 
-/** The features of words, some misspelt, and some features missing: what is left has to be enough. */
+/** The features of words, some misspelt, some words unseen, and some features missing: what is left has to be enough. */
 function damaged(
   words: readonly string[],
-  { model, misspelling, word_dropout, feature_dropout }: ClassificationTrainingConfig,
+  { model, misspelling, blanks, word_dropout, feature_dropout }: ClassificationTrainingConfig,
   random: () => number,
 ): number[][] {
-  return words.map((word) => {
+  // Not the first: a text has at least one word.
+  return words.map((word, i) => {
+    if (i > 0 && random() < blanks) return [];
     const [whole, ...runs] = featuresOf(random() < misspelling ? misspelt(word, random) : word, model);
     const kept = runs.filter(() => random() >= feature_dropout);
     return kept.length > 0 && random() < word_dropout ? kept : [whole, ...kept];

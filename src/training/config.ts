@@ -71,6 +71,8 @@ const classificationConfig = common.extend({
   evaluation_texts: count.default(2000),
   /** How often a word is given with a typing error. */
   misspelling: probability.default(0.03),
+  /** How often a word is not seen at all, so that those around it have to tell. */
+  blanks: probability.default(0),
   /** How often a word itself is left out, so that its runs of letters have to tell it. */
   word_dropout: probability.default(0.2),
   /** How often each of its runs of letters is left out. */
