@@ -134,7 +134,7 @@ function damaged(
 ): number[][] {
   // Not the first: a text has at least one word.
   return words.map((word, i) => {
-    if (i > 0 && random() < blanks) return [];
+    if (blanks > 0 && i > 0 && random() < blanks) return [];
     const [whole, ...runs] = featuresOf(random() < misspelling ? misspelt(word, random) : word, model);
     const kept = runs.filter(() => random() >= feature_dropout);
     return kept.length > 0 && random() < word_dropout ? kept : [whole, ...kept];

@@ -35,6 +35,16 @@ const writings = {
   'right-to-left override': `\u202e${reversed}`,
 };
 
+/** What the card says that the model does not read. */
+const unread = {
+  ROT13: threat.replace(/[a-z]/gi, (letter) =>
+    String.fromCharCode(((letter.toLowerCase().charCodeAt(0) - 84) % 26) + 97),
+  ),
+  'hexadecimal digits': Buffer.from(threat).toString('hex'),
+  'words backwards': reversed,
+  'no spaces': threat.replaceAll(' ', ''),
+};
+
 describe('a threat', () => {
   let judge: Classifier;
   beforeAll(async () => {
@@ -45,6 +55,13 @@ describe('a threat', () => {
     const { categories, flagged } = await judge.judge(text);
     expect([flagged, categories['harassment/threatening']]).toEqual([true, true]);
   });
+
+  it.each(Object.entries(unread))(
+    'is not found when it is written with %s, as the card says',
+    async (_, text) => {
+      expect((await judge.judge(text)).flagged).toBe(false);
+    },
+  );
 
   it('is not found in what hides none', async () => {
     const key = base64(String.fromCharCode(...Array.from({ length: 48 }, (_, i) => (i * 37 + 11) % 256)));

@@ -6,6 +6,8 @@ import { openLabelDataset, splitNames } from '../../src/data/labels/label-datase
 import { prepareLabels } from '../../src/data/labels/prepare-labels.ts';
 import { loadClassifierFolder } from '../../src/service/classifier-folder.ts';
 import { findModelFolders, loadModelFolder } from '../../src/service/model-folder.ts';
+import { classificationTask } from '../../src/training/classification-task.ts';
+import { type ClassificationTrainingConfig, parseTrainingConfig } from '../../src/training/config.ts';
 import { exportModel } from '../../src/training/export.ts';
 import { readMetrics } from '../../src/training/metrics.ts';
 import { train } from '../../src/training/trainer.ts';
@@ -267,6 +269,35 @@ describe('a classifier', () => {
     );
   });
 
+  it('sees the share of words that it is told to, and the first of each text', () => {
+    const seen = (blanks: number) => {
+      const task = classificationTask(
+        parseTrainingConfig(configuration(temporaryFolder(), { blanks })) as ClassificationTrainingConfig,
+      );
+      const counts = { first: 0, others: 0 };
+      for (let step = 0; step < 20; step++) {
+        const ids = task.batch(step).input_ids;
+        const [texts, words, features] = ids.dims;
+        for (let word = 0; word < texts * words; word++) {
+          if (
+            !(ids.data as BigInt64Array)
+              .subarray(word * features, (word + 1) * features)
+              .some((id) => id > 0n)
+          )
+            continue;
+          counts[word % words === 0 ? 'first' : 'others']++;
+        }
+      }
+      return counts;
+    };
+    const [all, half, few] = [seen(0), seen(0.5), seen(0.99)];
+    expect(all.first).toBe(20 * 16);
+    expect([half.first, few.first]).toEqual([all.first, all.first]);
+    expect(few.others / all.others).toBeLessThan(0.03);
+    expect(half.others / all.others).toBeGreaterThan(0.4);
+    expect(half.others / all.others).toBeLessThan(0.6);
+  });
+
   it('refuses data of other labels, and settings that mean nothing', async () => {
     const out = temporaryFolder();
     const { model } = configuration(out);
@@ -275,6 +306,7 @@ describe('a classifier', () => {
       /labels fruit, tool, the model's/,
     );
     await expect(train(configuration(out, { misspelling: 2 }))).rejects.toThrow(/misspelling/);
+    await expect(train(configuration(out, { blanks: -0.1 }))).rejects.toThrow(/blanks/);
     await expect(train(configuration(out, { data: out }))).rejects.toThrow(/holds no labels.json/);
   });
 });
