@@ -1,7 +1,7 @@
 /** What goes into a decoder's graph and comes out of it, of the types that the graph declares. */
 import type { Tensor } from 'onnxruntime-common';
 import { fromFloat16 } from '../graph/rewrites/float16.ts';
-import { isStepGraph } from '../graph/rewrites/step-graph.ts';
+import { isStepGraph } from '../graph/rewrites/step-inputs.ts';
 import type { CacheSpec, DecodingModel, GraphInput } from './model.ts';
 import { capacityFor, stepFeeds } from './step-feeds.ts';
 

@@ -1,6 +1,6 @@
 /** A text model ready to answer: its configuration, tokenizer and session. */
 import type { InferenceSession, Tensor, TensorConstructor } from 'onnxruntime-common';
-import { isStepGraph, newRows, stepInputs } from '../graph/rewrites/step-graph.ts';
+import { isStepGraph, newRows, stepInputs } from '../graph/rewrites/step-inputs.ts';
 import type { GenerationParameters } from './parameters.ts';
 import { createTextTokenizer, type TextTokenizer } from './text-tokenizer.ts';
 

@@ -1,6 +1,6 @@
 /** What a graph of steps takes beside the cache. */
 import type { Tensor } from 'onnxruntime-common';
-import { stepInputs } from '../graph/rewrites/step-graph.ts';
+import { stepInputs } from '../graph/rewrites/step-inputs.ts';
 import type { DecodingModel } from './model.ts';
 
 /** A run of `batch` sequences, each with `width` tokens; those that no row speaks of are computed in vain. */

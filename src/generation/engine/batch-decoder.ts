@@ -1,5 +1,5 @@
 /** The decoder that fits a model's graph. */
-import { isStepGraph } from '../../graph/rewrites/step-graph.ts';
+import { isStepGraph } from '../../graph/rewrites/step-inputs.ts';
 import type { DecodingModel } from '../model.ts';
 import type { Decoder } from './decoder.ts';
 import { createSingleDecoder } from './single-decoder.ts';

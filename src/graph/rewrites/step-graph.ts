@@ -13,9 +13,8 @@ import {
 import { attentionSites, int64s, node, wiringOf } from './attention-sites.ts';
 import { fuseAttention } from './fuse-attention.ts';
 import { declareContrib, dropUnused, headOf, intAttribute, namesRead } from './model-edits.ts';
-import { newRows, ofGroup, parts, stepAttention, stepInputs, valueColumns } from './step-attention.ts';
-
-export { newRows, stepInputs };
+import { ofGroup, parts, stepAttention, valueColumns } from './step-attention.ts';
+import { newRows, stepInputs } from './step-inputs.ts';
 
 /** A decoder's ONNX file as a graph of steps. */
 export interface StepFile {
@@ -39,9 +38,6 @@ export function stepFile(file: Uint8Array): StepFile | string {
   const heads = Number(kvHeads!.type.tensorType.shape.dim[1].dimValue);
   return { file: writeOnnx(model), threads: 2 * heads - 1 };
 }
-
-/** Whether a graph with such inputs was made by `toStepGraph`. */
-export const isStepGraph = (inputs: readonly string[]): boolean => inputs.includes(stepInputs.rows);
 
 const [FLOAT32, INT64, BOOL] = [1, 7, 9];
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { createBatchDecoder } from '../../../src/generation/engine/batch-decoder.ts';
-import { isStepGraph } from '../../../src/graph/rewrites/step-graph.ts';
+import { isStepGraph } from '../../../src/graph/rewrites/step-inputs.ts';
 import { loadModelFolder } from '../../../src/service/model-folder.ts';
 import { families } from '../../fixtures/families.ts';
 
