@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { errorSchema } from './errors.ts';
 import { usageSchema } from './events.ts';
-import { tokenTrace, wickAnswer, wickAnswerOfOne } from './trace.ts';
+import { tokenTrace, wickAnswer, wickAnswerOfOne, wickFiltered } from './trace.ts';
 
 const count = z.number().int().min(0);
 const seconds = count.describe('Unix seconds.');
@@ -191,4 +191,5 @@ export const embeddingsAnswer = z.object({
   ),
   model: z.string(),
   usage: z.object({ prompt_tokens: count, total_tokens: count }),
+  wick: wickFiltered.optional(),
 });

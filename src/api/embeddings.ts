@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { BadRequest, parse } from './errors.ts';
 import { wellFormed, whole } from './parameters.ts';
 import { EMBEDDING_INPUTS, type TextTask } from './tasks.ts';
+import type { wickPart } from './trace.ts';
 
 const text = wellFormed(1_000_000).min(1, 'expected a text that is not empty');
 const tokens = z
@@ -56,12 +57,14 @@ export function parseEmbeddingsRequest(body: unknown): EmbeddingsRequest {
 /**
  * The pieces of an answer's JSON, a vector at a time: as text a vector takes several times its memory.
  * @param embeddings float32 numbers in base64, one for each input
+ * @param own wick's own part of the answer
  */
 export function* embeddingsJson(
   model: string,
   encoding: EmbeddingsRequest['encoding'],
   embeddings: readonly string[],
   promptTokens: number,
+  own: ReturnType<typeof wickPart>,
 ): Generator<string> {
   yield '{"object":"list","data":[';
   for (const [index, base64] of embeddings.entries()) {
@@ -69,7 +72,7 @@ export function* embeddingsJson(
     yield `${index > 0 ? ',' : ''}${JSON.stringify({ object: 'embedding', index, embedding })}`;
   }
   const usage = { prompt_tokens: promptTokens, total_tokens: promptTokens };
-  yield `],"model":${JSON.stringify(model)},"usage":${JSON.stringify(usage)}}\n`;
+  yield `],${JSON.stringify({ model, usage, ...own }).slice(1)}\n`;
 }
 
 /** The float32 numbers that stand in base64, little end first. */

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { imageFormats } from './draw.ts';
 import { errorSchema } from './errors.ts';
-import { filtered } from './trace.ts';
+import { wickFiltered } from './trace.ts';
 
 const count = z.number().int().min(0);
 const seconds = count.describe('Unix seconds.');
@@ -33,9 +33,8 @@ export const imagesAnswer = z.object({
   size,
   expires_at: seconds.optional(),
   usage,
-  wick: z
-    .object({
-      filtered: z.array(filtered).optional().describe('What the filter has found, and what it did.'),
+  wick: wickFiltered
+    .extend({
       withheld: z
         .array(count)
         .optional()
@@ -85,6 +84,7 @@ export const jobAnswer = z.object({
   data: z.array(image).optional(),
   usage: usage.optional(),
   error: errorSchema.optional(),
+  wick: wickFiltered.optional(),
 });
 
 /** What `/image` tells of an image in the place of its bytes. */

@@ -116,6 +116,8 @@ export const wickAnswer = z
 export const wickAnswerOfOne = wickAnswer.extend({
   tokens: z.array(tokenTrace).optional().describe('With `trace`: how each token came about.'),
 });
+/** The same where nothing is told but what was filtered. */
+export const wickFiltered = wickAnswer.pick({ filtered: true });
 export type WickAnswer = z.infer<typeof wickAnswerOfOne>;
 /** The same in an event of it: how the tokens of this event came about. */
 export const wickEventOfOne = wickAnswerOfOne.pick({ tokens: true }).optional();

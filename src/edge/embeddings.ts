@@ -3,7 +3,7 @@ import { embeddingsJson, parseEmbeddingsRequest } from '../api/embeddings.ts';
 import type { TaskEvent } from '../api/tasks.ts';
 import type { EdgeContext } from './context.ts';
 import { Failure } from './failure.ts';
-import { readFiltered } from './filtering/filtered-body.ts';
+import { filteredPart, readFiltered } from './filtering/filtered-body.ts';
 import { filterTokens } from './filtering/token-prompts.ts';
 import { whenWhole } from './responses.ts';
 import { doTask } from './tasks.ts';
@@ -20,7 +20,7 @@ export async function embeddings(c: EdgeContext): Promise<Response> {
   return doTask(c, request, ({ model, events }, caller) => {
     const count = inputs.length;
     const answer = collected(events, count).then(({ vectors, promptTokens }) => {
-      const pieces = embeddingsJson(model, request.encoding, vectors, promptTokens);
+      const pieces = embeddingsJson(model, request.encoding, vectors, promptTokens, filteredPart(filter));
       return count === 1 ? [...pieces] : pieces;
     });
     return whenWhole(c, caller, answer);

@@ -185,13 +185,18 @@ describe('what comes in', () => {
       expect((await told(await tokensOf(`Once ${mail} paid`))).choices[0].text).toMatch(
         /^Once \[EMAIL_1\] paid/,
       );
-      const { data } = await ask('/v1/embeddings', {
+      const { data, wick } = await ask('/v1/embeddings', {
         model,
         placement,
         input: [await tokensOf(`Once ${mail} paid`)],
       });
       const masked = await ask('/v1/embeddings', { model, placement, input: 'Once [EMAIL_1] paid' });
       expect(data[0].embedding).toEqual(masked.data[0].embedding);
+      expect(wick).toEqual({
+        filtered: [{ type: 'email', direction: 'input', action: 'replace', count: 1 }],
+      });
+      const text = await ask('/v1/embeddings', { model, placement, input: ['Once', `Once ${mail} paid`] });
+      expect([text.wick, masked.wick]).toEqual([wick, undefined]);
       const { content } = await ask('/detokenize', {
         model,
         placement,

@@ -55,8 +55,9 @@ test("the official client's images are real ones, and all of the answer is told"
 test('what the policy masks is not drawn from, whole, edited or as a job', async () => {
   const prompt = 'a card 4111 1111 1111 1111';
   const masked = `a card ${'*'.repeat(19)}`;
-  const whole = (await (await post({ prompt, size: '64x64' })).json()) as { wick: object };
-  expect(whole.wick).toEqual({ filtered: [{ type: 'card', direction: 'input', action: 'mask', count: 1 }] });
+  const wickOf = async (response: Response) => ((await response.json()) as { wick: object }).wick;
+  const wick = { filtered: [{ type: 'card', direction: 'input', action: 'mask', count: 1 }] };
+  expect(await wickOf(await post({ prompt, size: '64x64' }))).toEqual(wick);
   const form = new FormData();
   const square = sharp({ create: { width: 64, height: 64, channels: 3, background: 'red' } }).png();
   form.set('image', new Blob([await square.toBuffer()]), 'a.png');
@@ -65,7 +66,9 @@ test('what the policy masks is not drawn from, whole, edited or as a job', async
   const before = service.drawings.length;
   const job = await post({ prompt, size: '64x64' }, {}, '/v1/images/generations?async=1');
   expect([job.status, job.headers.get('x-wick-filtered')]).toEqual([202, 'card;action=mask;count=1']);
+  expect(await wickOf(job)).toEqual(wick);
   await until('the drawing of the job', () => service.drawings.length > before);
+  expect(await wickOf(await call(job.headers.get('location')!))).toEqual(wick);
   expect(service.drawings.slice(-3).map((drawing) => drawing.prompt)).toEqual([masked, masked, masked]);
 });
 

@@ -1,5 +1,6 @@
 /** What comes in, filtered before anything else reads it: all texts in a body, a form or an address. */
 import { pathName } from '../../api/errors.ts';
+import { wickPart } from '../../api/trace.ts';
 import type { Role } from '../../filtering/safety.ts';
 import type { Asked } from '../asked.ts';
 import { readJson } from '../body.ts';
@@ -58,6 +59,12 @@ async function filterOptions(filter: RequestFilter, options: URLSearchParams): P
 export function tellInput(c: EdgeContext, filter: RequestFilter): void {
   const done = filter.told().map(({ type, action, count }) => `${type};action=${action};count=${count}`);
   if (done.length > 0) c.header('x-wick-filtered', done.join(', '));
+}
+
+/** The same as `wick.filtered` of an answer in JSON. */
+export function filteredPart(filter: RequestFilter): ReturnType<typeof wickPart> {
+  const filtered = filter.told();
+  return wickPart(filtered.length > 0 ? { filtered } : {});
 }
 
 /** Whose words are not the user's, by the role of a message, the type of an item, and the field of a body. */

@@ -1,11 +1,10 @@
 /** `POST /v1/images/generations` and `POST /v1/images/edits`. */
 import type { DrawRequest } from '../../api/draw.ts';
 import { type ImageRequest, imageUsage, parseImageRequest } from '../../api/images.ts';
-import { wickPart } from '../../api/trace.ts';
 import { watchCaller } from '../caller.ts';
 import { type EdgeContext, serviceAccess } from '../context.ts';
 import { Failure } from '../failure.ts';
-import { filterBody, readFiltered } from '../filtering/filtered-body.ts';
+import { filterBody, filteredPart, readFiltered } from '../filtering/filtered-body.ts';
 import { openFilter, type RequestFilter } from '../filtering/request-filter.ts';
 import { inOnePiece, markAnswer, streamed } from '../responses.ts';
 import type { ServiceAccess } from '../service.ts';
@@ -51,7 +50,8 @@ async function answerImages(
   inputs: Inputs,
   filter: RequestFilter,
 ): Promise<Response> {
-  if (isAsync(c)) return submitJob(c, request, inputs);
+  const own = filteredPart(filter);
+  if (isAsync(c)) return submitJob(c, request, inputs, own);
   const access = serviceAccess(c);
   const caller = watchCaller(c);
   try {
@@ -60,8 +60,6 @@ async function answerImages(
     const asked: DrawRequest = { model, prompt, parameters, ...encoded(inputs) };
     const drawn = await begun(draw(access!, asked, caller.signal));
     markAnswer(c, 'service', false);
-    const filtered = filter.told();
-    const own = wickPart(filtered.length > 0 ? { filtered } : {});
     const head = { kind, model, format: parameters.output_format, requestId: c.get('requestId'), own };
     if (request.stream) {
       const parts = eventAnswer(head, drawn, request.includeProgress);

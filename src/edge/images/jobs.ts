@@ -1,7 +1,9 @@
 /** Drawings in the background: asked for with `?async=1`, looked after at `/v1/jobs/ID`. */
 import { type ImageRequest, imageUsage } from '../../api/images.ts';
+import { wickPart } from '../../api/trace.ts';
 import { type EdgeContext, serviceAccess } from '../context.ts';
 import { Failure } from '../failure.ts';
+import type { AnswerHead } from './answers.ts';
 import { imageModel } from './drawing.ts';
 import { deleteGroup, imageUrl, inputKey, newName } from './files.ts';
 import { sha256 } from './hash.ts';
@@ -12,6 +14,7 @@ export async function submitJob(
   c: EdgeContext,
   { model, prompt, parameters, stream, delivery }: ImageRequest,
   inputs: { image?: Uint8Array; mask?: Uint8Array },
+  { wick }: AnswerHead['own'],
 ): Promise<Response> {
   if (stream || delivery === 'b64_json') {
     const param = stream ? 'stream' : 'response_format';
@@ -35,6 +38,7 @@ export async function submitJob(
     group,
     request: { model: chosen, prompt, parameters },
     inputs: names,
+    filtered: wick?.filtered,
   });
   try {
     for (const name of names) await c.env.IMAGES.put(inputKey(group, name), inputs[name]!);
@@ -79,9 +83,12 @@ async function answerJob(c: EdgeContext, job: Job | undefined, status: 200 | 202
 
 /** A job as its caller sees it. */
 async function shown(c: EdgeContext, job: Job): Promise<object> {
-  const { id, status, created, expiresAt, request, files, progress } = job;
+  const { id, status, created, expiresAt, request, files, progress, filtered } = job;
   const { n = 1, output_format } = request.parameters;
-  const head = { id, object: 'image.job', status, created, expires_at: expiresAt, model: request.model, n };
+  const head = {
+    ...{ id, object: 'image.job', status, created, expires_at: expiresAt, model: request.model, n },
+    ...wickPart({ filtered }),
+  };
   if (status === 'queued') {
     const { place, seconds } = progress?.status === 'queued' ? progress : { place: null, seconds: null };
     return { ...head, place, seconds };

@@ -2,6 +2,7 @@
 import type { Rpc } from '@cloudflare/workers-types';
 import type { DrawRequest } from '../../api/draw.ts';
 import type { ErrorObject } from '../../api/errors.ts';
+import type { Filtered } from '../../api/trace.ts';
 
 /** A message of the queue: which job is to be drawn. Everything else is with the job. */
 export interface JobMessage {
@@ -43,9 +44,11 @@ export interface Job {
   steps: number;
   seconds?: number;
   error?: ErrorObject['error'];
+  /** What the filter did with what was asked for, if anything. */
+  filtered?: Filtered[];
 }
 
-export type NewJob = Pick<Job, 'id' | 'caller' | 'group' | 'request' | 'inputs'>;
+export type NewJob = Pick<Job, 'id' | 'caller' | 'group' | 'request' | 'inputs' | 'filtered'>;
 
 /** What is left to do of a job, for who draws it. */
 export type JobTask = Pick<Job, 'group' | 'request' | 'inputs'>;
