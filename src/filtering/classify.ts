@@ -120,27 +120,60 @@ const AT_ONCE = 4;
 /** Runs without a pause, which may be as long as others take with the thread. */
 const RUNS_IN_A_ROW = 8;
 
+type Runtime = Pick<ClassifierFiles, 'session' | 'Tensor' | 'pause'>;
+
 /** The largest logit of each label over the windows of a text. */
-export async function logitsOf(
+async function logitsOf(
   text: string,
   config: FeatureConfig,
-  { session, Tensor, pause }: Pick<ClassifierFiles, 'session' | 'Tensor' | 'pause'>,
+  runtime: Runtime,
   signal?: AbortSignal,
 ): Promise<Float32Array> {
+  const { value } = await logitsOfEach([text], config, runtime, signal).next();
+  return value as Float32Array;
+}
+
+/** The same of many texts, one after the other, whose windows are judged together. */
+export async function* logitsOfEach(
+  texts: Iterable<string>,
+  config: FeatureConfig,
+  { session, Tensor, pause }: Runtime,
+  signal?: AbortSignal,
+): AsyncGenerator<Float32Array> {
   let largest: Float32Array | undefined;
-  let runs = 0;
-  for (const some of inGroups(windowsOf(text, config), AT_ONCE)) {
+  let [runs, current] = [0, 0];
+  for (const some of inGroups(windowsOfEach(texts, config), AT_ONCE)) {
     if (++runs % RUNS_IN_A_ROW === 0) await pause?.();
     signal?.throwIfAborted();
     const shape = [some.length, config.max_words, config.features_per_word];
-    const input_ids = new Tensor('int64', featureIds(some, config), shape);
-    const { logits } = await session.run({ input_ids }, ['logits']);
-    const values = logits.data as Float32Array;
-    largest ??= new Float32Array(values.length / some.length).fill(-Infinity);
-    for (const [i, value] of values.entries())
-      largest[i % largest.length] = Math.max(largest[i % largest.length], value);
+    const ids = featureIds(
+      some.map(({ window }) => window),
+      config,
+    );
+    const { logits } = await session.run({ input_ids: new Tensor('int64', ids, shape) }, ['logits']);
+    const labels = logits.data.length / some.length;
+    for (const [i, { text }] of some.entries()) {
+      const values = (logits.data as Float32Array).subarray(i * labels, (i + 1) * labels);
+      if (text !== current) {
+        yield largest!;
+        [largest, current] = [undefined, text];
+      }
+      largest = largest?.map((value, label) => Math.max(value, values[label])) ?? values.slice();
+    }
   }
-  return largest!;
+  if (largest) yield largest;
+}
+
+/** The windows of texts, each with the place of its text. */
+function* windowsOfEach(
+  texts: Iterable<string>,
+  config: FeatureConfig,
+): Generator<{ text: number; window: number[][] }> {
+  let place = 0;
+  for (const text of texts) {
+    for (const window of windowsOf(text, config)) yield { text: place, window };
+    place++;
+  }
 }
 
 function* inGroups<T>(items: Iterable<T>, size: number): Generator<T[]> {

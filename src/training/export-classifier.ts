@@ -2,7 +2,7 @@
 import { classifierInference, classifierParameters, labelsOf } from '../architecture/classifier.ts';
 import { countNumbers } from '../architecture/parameters.ts';
 import { openLabelDataset } from '../data/labels/label-dataset.ts';
-import { logitsOf, probability, type Thresholds } from '../filtering/classify.ts';
+import { logitsOfEach, probability, type Thresholds } from '../filtering/classify.ts';
 import { toOnnx } from '../graph/onnx.ts';
 import { bestThreshold, plattScaling, type Weighed } from './calibration.ts';
 import type { ClassificationTrainingConfig } from './config.ts';
@@ -19,8 +19,11 @@ export async function classifierFiles(
   const session = await createSession(graph);
   const labels = labelsOf(model);
   const judged: Weighed[][] = labels.map(() => []);
-  for (const { text, labels: known, weight } of openLabelDataset(data).split('validation')) {
-    const logits = await logitsOf(text, model, { session, Tensor });
+  const held = openLabelDataset(data).split('validation');
+  const texts = held.map(({ text }) => text);
+  let place = 0;
+  for await (const logits of logitsOfEach(texts, model, { session, Tensor })) {
+    const { labels: known, weight } = held[place++];
     for (const [i, label] of labels.entries()) {
       if (known[label] !== undefined)
         judged[i].push({ score: logits[i], positive: known[label] === 1, weight });

@@ -1,5 +1,6 @@
+import { type InferenceSession, Tensor } from 'onnxruntime-common';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { Classifier } from '../../src/filtering/classify.ts';
+import { type Classifier, logitsOfEach } from '../../src/filtering/classify.ts';
 import { laidOpen } from '../../src/filtering/laid-open.ts';
 import { loadClassifierFolder } from '../../src/service/classifier-folder.ts';
 
@@ -68,6 +69,36 @@ describe('a threat', () => {
     for (const text of [base64('We baked bread and went home.'), `The key is ${key}.`, 'See /a%20b?c=%2Fd.'])
       expect([text, (await judge.judge(text)).flagged]).toEqual([text, false]);
   });
+});
+
+it('reads many texts together, each as it reads it alone, in fewer runs', async () => {
+  const config = { num_buckets: 1000, features_per_word: 4, max_words: 4 };
+  let runs = 0;
+  // A logit for the largest row in a window and one for the smallest but none, in the place of a network's.
+  const run = async ({ input_ids: { data, dims } }: Record<string, Tensor>) => {
+    runs++;
+    const size = dims[1] * dims[2];
+    const rows = Array.from(data as BigInt64Array, Number);
+    const logits = Array.from({ length: dims[0] }, (_, i) => rows.slice(i * size, (i + 1) * size)).flatMap(
+      (window) => [Math.max(...window), -Math.min(...window.filter((row) => row > 0))],
+    );
+    return { logits: new Tensor('float32', Float32Array.from(logits), [dims[0], 2]) };
+  };
+  const read = async (texts: string[]) => {
+    const all: number[][] = [];
+    const session = { run } as unknown as InferenceSession;
+    for await (const logits of logitsOfEach(texts, config, { session, Tensor })) all.push([...logits]);
+    return all;
+  };
+  const long = Array.from({ length: 23 }, (_, i) => `word${'abcdefghijklmnopqrstuvw'[i]}`).join(' ');
+  const texts = ['', 'One fox', long, 'Two', '', `${long} and on`, 'Three hens', 'the end'];
+  const alone = (await Promise.all(texts.map((text) => read([text])))).flat();
+  expect(new Set(alone.map(String)).size).toBe(7);
+  const before = runs;
+  runs = 0;
+  expect(await read(texts)).toEqual(alone);
+  expect(runs).toBeLessThan(before);
+  expect(await read([])).toEqual([]);
 });
 
 it.each([
