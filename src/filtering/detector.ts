@@ -48,7 +48,7 @@ export const NO_FORM = 0.05;
 export const FLOOR = 0.35;
 
 /** How sure a match is that passes its check, from what stands before it, and why; nothing if it is not sure enough. */
-export function judge(
+function judge(
   detector: Detector,
   match: string,
   before: string,
@@ -70,6 +70,25 @@ export function judge(
     why.push(`"${doubt.trim()}" before it speaks against it`);
   }
   return score < FLOOR ? undefined : { score: Math.round(Math.min(1, score) * 100) / 100, why };
+}
+
+/**
+ * What of a match is what a detector looks for, how sure, and why; nothing if it is none.
+ * @param check in the place of the detector's own
+ */
+export function recognize(
+  detector: Detector,
+  match: string,
+  before: string,
+  check: (match: string) => boolean | number = detector.check ?? (() => true),
+): { value: string; score: number; why: string[] } | undefined {
+  // Words are looked at first: checks take longer, and most numbers are nobody's.
+  if (!judge(detector, match, before)) return undefined;
+  const length = check(match);
+  if (length === false) return undefined;
+  const value = length === true ? match : match.slice(0, length);
+  const judged = judge(detector, value, before);
+  return judged && { value, ...judged };
 }
 
 /**

@@ -4,7 +4,7 @@
  * (open-match.ts), the decision waits for more.
  */
 import { type Carrier, carriers, rightToLeft } from './carriers.ts';
-import { CONTEXT_LENGTH, type Detector, judge } from './detector.ts';
+import { CONTEXT_LENGTH, type Detector, recognize } from './detector.ts';
 import { detectors } from './detectors.ts';
 import { createNormalizedText, RIGHT_TO_LEFT } from './normalize.ts';
 import { longestMatch, openPattern } from './open-match.ts';
@@ -77,13 +77,8 @@ const detectorFinders = detectors.map((detector): Finder & { detector: Detector 
   longest: longestMatch(detector.pattern),
   whole: false,
   find(match, before, checked) {
-    // Words are looked at first: checks take longer, and most numbers are nobody's.
-    if (!judge(detector, match, before)) return [];
-    const length = checkOnce(detector, match, checked);
-    if (length === false) return [];
-    const value = length === true ? match : match.slice(0, length);
-    const judged = judge(detector, value, before);
-    return judged ? [{ start: 0, end: value.length, type: detector.type, ...judged, via: [], value }] : [];
+    const found = recognize(detector, match, before, () => checkOnce(detector, match, checked));
+    return found ? [{ start: 0, end: found.value.length, type: detector.type, ...found, via: [] }] : [];
   },
 }));
 

@@ -137,6 +137,8 @@ describe('personal data', () => {
     ],
     ['pay DE89 3704 0044 0532 0130 00 soon', 'pay GB00 WICK 0000 0000 0000 00 soon'],
     ['SSN 078-05-1120', 'SSN 000-00-0000'],
+    ['in room 12 415-555-2671, or ring 5557 1234', 'in room 12 (555) 555-0100, or ring (555) 555-0100'],
+    ['from 2a00:1450::200e', 'from 192.0.2.1'],
     ['from 93.184.216.34 and 2a00:1450:4001:800:0:0:0:200e', 'from 192.0.2.1 and 192.0.2.1'],
   ])('%j becomes %j, and stays', (text, expected) => {
     const counts: Record<string, number> = {};
@@ -149,6 +151,7 @@ describe('personal data', () => {
     'in 1999-2004 he sold 12,345,678 hats',
     'version 10.0.0.1 at 127.0.0.1',
     '555-0123',
+    'call 555-0123 or 10.0.0.1, 192.168.0.1, fe80::1:2:3 or 2001:db8::1:2',
     'at 10:30:15',
     'No. 1234567890123',
     '3.1415926535897932',
