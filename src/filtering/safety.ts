@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { Classifier, Judgement } from './classify.ts';
 import { findInjections, type InjectionFinding } from './injection.ts';
+import { findPhrases, type LexiconFinding } from './lexicon.ts';
 
 /** OpenAI's categories, and two of ours. */
 export const categories = [
@@ -72,8 +73,10 @@ export interface SafetyScope {
   key?: string;
 }
 
-/** What a classifier and the rules on injections say of a text. */
+/** What a classifier, the lexicon and the rules on injections say of a text. */
 export interface JudgedText extends Judgement {
+  /** What speaks for a category, by plain words. */
+  phrases: LexiconFinding[];
   /** What speaks for an injection, by rules. */
   injections: InjectionFinding[];
   /** Whether it has too few words to be sure by: nothing is refused for what a classifier makes of them. */
@@ -86,21 +89,28 @@ export const isBrief = (text: string): boolean => text.length < 200 && !enough.t
 
 export type Judge = Pick<Classifier, 'judge' | 'thresholds'>;
 
-/** Judges a text by a classifier and by the rules on injections; of an injection the surer of both counts. */
+/** Judges a text by a classifier, by the lexicon and by the rules on injections; of each category the surest counts. */
 export async function judgeText(
   { judge, thresholds }: Judge,
   text: string,
   signal?: AbortSignal,
 ): Promise<JudgedText> {
-  const { scores, categories } = await judge(text, signal);
+  const judged = await judge(text, signal);
   const injections = findInjections(text);
-  const injection = Math.max(scores.injection ?? 0, injections[0]?.score ?? 0);
-  const is = injection >= (thresholds.injection?.threshold ?? 0.5);
-  const found = { ...categories, injection: is };
+  const phrases = findPhrases(text);
+  const scores = { ...judged.scores };
+  scores.injection = Math.max(scores.injection ?? 0, injections[0]?.score ?? 0);
+  for (const { categories, score } of phrases)
+    for (const category of categories)
+      if (Object.hasOwn(scores, category)) scores[category] = Math.max(scores[category], score);
+  const found = Object.fromEntries(
+    Object.entries(scores).map(([name, score]) => [name, score >= (thresholds[name]?.threshold ?? 0.5)]),
+  );
   return {
     flagged: Object.entries(found).some(([name, there]) => there && thresholds[name]?.flags),
     categories: found,
-    scores: { ...scores, injection },
+    scores,
+    phrases,
     injections,
     brief: isBrief(text),
   };
@@ -153,6 +163,7 @@ export async function checkSafety(
       flagged: true,
       categories: {},
       scores: {},
+      phrases: [],
       injections: [],
       brief: false,
       told: [],

@@ -208,7 +208,10 @@ function explanation(
 }
 
 /** A line on each category that a text has. */
-function meaning({ categories, scores, told, refused, injections }: SafetyVerdict, judge: Judge): string[] {
+function meaning(
+  { categories, scores, told, refused, injections, phrases }: SafetyVerdict,
+  judge: Judge,
+): string[] {
   const there = Object.keys(categories).filter((category) => categories[category]);
   return there.map((category) => {
     const done =
@@ -217,7 +220,12 @@ function meaning({ categories, scores, told, refused, injections }: SafetyVerdic
         : (told as string[]).includes(category)
           ? 'it is told'
           : 'it stays';
-    const rules = category === 'injection' ? injections : [];
+    const rules = [
+      ...(category === 'injection' ? injections : []),
+      ...phrases
+        .filter(({ categories }) => categories.includes(category))
+        .map(({ score, words }) => ({ score, why: `it says "${words}"` })),
+    ];
     const surer = rules.some(({ score }) => score >= scores[category]);
     const limit = judge.thresholds[category].threshold.toFixed(2);
     const why = [

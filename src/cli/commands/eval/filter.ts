@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { type KnownLabels, knownLabels } from '../../../data/labels/known-labels.ts';
 import type { Classifier, Judgement } from '../../../filtering/classify.ts';
+import { judgeText } from '../../../filtering/safety.ts';
 import { loadClassifierFolder } from '../../../service/classifier-folder.ts';
 import { calibrationError, reliability, type Weighed } from '../../../training/calibration.ts';
 import { auprc, auroc } from '../../../training/ranking.ts';
@@ -98,7 +99,7 @@ async function judgeFiles(files: readonly string[], classifier: Classifier, wher
     known: knownLabels(row, classifier.labels),
   });
   for await (const row of readRows(files, where, read)) {
-    judged.push({ ...row, judgement: await classifier.judge(row.known.text) });
+    judged.push({ ...row, judgement: await judgeText(classifier, row.known.text) });
     progress.update(judged.length);
   }
   progress.finish();
