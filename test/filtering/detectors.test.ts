@@ -96,6 +96,7 @@ describe('numbers that issuers and standards have published', () => {
     ['be_national_number', '85.07.30-033.28'],
     ['it_codice_fiscale', 'RSSMRA85T10A562S'],
     ['ip_address', '2001:db8::8a2e:370:7334'],
+    ['ip_address', '::ffff:93.184.216.34'],
   ])('%s %s', (type, text) => {
     expect(spansOf(`of ${text}.`).map((span) => span.type)).toEqual([type]);
   });

@@ -23,7 +23,7 @@ export const network: readonly Detector[] = [
     type: 'ip_address',
     group: 'network',
     hint: /:[\da-f]{0,4}:/gi,
-    pattern: alone('\\w:', '(?:[\\da-f]{0,4}:){2,7}(?:[\\da-f]{1,4}|(?:\\d{1,3}\\.){3}\\d{1,3}|:)', 'i'),
+    pattern: alone('\\w:', '(?:[\\da-f]{0,4}:){2,7}(?:(?:\\d{1,3}\\.){3}\\d{1,3}|[\\da-f]{1,4}|:)', 'i'),
     score: 0.9,
     check: isIpv6,
   },
