@@ -1,7 +1,7 @@
 /**
  * How fast texts are filtered: prose, and prose full of personal data, beside the same patterns run one after another
- * over the same text; what a token costs in a stream; the same with the tagger of names and addresses, on one thread; and
- * what filtering adds to a Worker (zod, which it has, apart).
+ * over the same text; what a token costs in a stream; the same with the tagger of names and addresses, on one thread;
+ * what filtering adds to a Worker's size (zod, which it has, apart), and to its answers, as `edge-filter` tells alone.
  */
 
 import { fileURLToPath } from 'node:url';
@@ -18,6 +18,7 @@ import {
 } from '../../src/filtering/tagged-stream.ts';
 import { loadTaggerFolder } from '../../src/service/tagger-folder.ts';
 import type { BenchResult } from '../bench.ts';
+import { run as runInWorker } from './edge-filter.ts';
 
 const folder = fileURLToPath(new URL('../../models/wick-tagger', import.meta.url));
 const sentence =
@@ -63,6 +64,10 @@ export async function run(): Promise<BenchResult> {
   rows.push({ what: `a token of a stream: ${plain.p50} µs, one in a hundred ${plain.p99} µs` });
   rows.push({ what: `with names: ${tagged.p50} µs, one in a hundred ${tagged.p99} µs` });
   rows.push({ what: `in a Worker: ${kilobytes} kB gzip` });
+  const { summary: worker } = await runInWorker({ args: [] });
+  rows.push({ what: 'prose, in a Worker that judges it, too', 'MB/s': Number(worker.workerd_mb_per_s) });
+  const { first_token_added_p50_ms: p50, first_token_added_p99_ms: p99 } = worker;
+  rows.push({ what: `added there to the first token: ${p50} ms, one in a hundred ${p99} ms` });
   return {
     rows,
     summary: {
@@ -75,6 +80,7 @@ export async function run(): Promise<BenchResult> {
       tagged_token_us_p50: tagged.p50,
       tagged_token_us_p99: tagged.p99,
       worker_gzip_kb: kilobytes,
+      ...worker,
     },
   };
 }
