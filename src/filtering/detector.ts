@@ -128,3 +128,7 @@ export const compact = (text: string): string => text.replace(/[ .\-/]/g, '');
 /** Words for numbers that are nobody's. */
 export const otherNumbers =
   /\b(?:order|invoice|tracking|ticket|isbn|issn|serial|version|part|sku|case|reference|ref|article|model|batch|transaction)\b[^.!?\n]{0,24}$/i;
+
+/** Whether a text has what a hint looks for. */
+export const holds = (text: string, hint: string | RegExp): boolean =>
+  typeof hint === 'string' ? text.includes(hint) : text.search(hint) >= 0;

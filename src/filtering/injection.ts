@@ -2,7 +2,7 @@
  * Texts that would be a model's instructions where they are only to be read (OWASP LLM01): what they say and how they
  * are made, by rules. They find what is written to be found by a model; a classifier finds what is said in other words.
  */
-import { createNormalizedText } from './normalize.ts';
+import { normalizedStretches } from './normalized-stretches.ts';
 
 export interface InjectionFinding {
   /** What speaks for it, for people. */
@@ -97,20 +97,14 @@ const flag = /^\u{1f3f4}[\u{e0061}-\u{e007a}]{2}[\u{e0030}-\u{e0039}\u{e0061}-\u
 const leakingImage =
   /!\[[^\]\n]{0,300}\]\(\s{0,4}<?https?:\/\/[^\s()<>?#]{1,500}[?#][^\s()<>]{0,500}=[^\s()<>&]{24,}/i;
 
-/** Units of a text that are looked at together, and how far the next stretch reaches back. */
-const STRETCH = 16_384;
-const OVERLAP = 1024;
-
 /** What speaks for a text being an injection, the surest first; each rule once. In time linear in the text's length. */
 export function findInjections(text: string): InjectionFinding[] {
   const found = new Map<string, number>();
   if ([...text.matchAll(unseen)].some(([run]) => !flag.test(run)))
     found.set('it has text that is not seen', 0.98);
-  for (let at = 0; at < text.length; at += STRETCH - OVERLAP) {
-    const copy = createNormalizedText();
-    copy.push(text.slice(at, at + STRETCH), true);
-    for (const { why, score, pattern } of injectionRules) if (pattern.test(copy.text)) found.set(why, score);
-    if (leakingImage.test(copy.text)) found.set('it has an image whose address carries data away', 0.8);
+  for (const copy of normalizedStretches(text)) {
+    for (const { why, score, pattern } of injectionRules) if (pattern.test(copy)) found.set(why, score);
+    if (leakingImage.test(copy)) found.set('it has an image whose address carries data away', 0.8);
   }
   return [...found].map(([why, score]) => ({ why, score })).sort((a, b) => b.score - a.score);
 }

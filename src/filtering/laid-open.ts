@@ -1,5 +1,6 @@
 /** What a text says where it hides words from whoever reads letters alone. */
 import { type Carrier, carriers, rightToLeft } from './carriers.ts';
+import { holds } from './detector.ts';
 
 /** Those that hide words, not only digits or addresses, from words' spellings. */
 const hiding: readonly Carrier[] = [
@@ -16,7 +17,7 @@ export function laidOpen(text: string): string {
   for (let depth = 0; depth < DEEPEST; depth++) {
     const before = open;
     for (const { hint, pattern, decode } of hiding)
-      if (open.search(hint) >= 0) open = open.replace(pattern, (stretch) => decode(stretch)?.text ?? stretch);
+      if (holds(open, hint)) open = open.replace(pattern, (stretch) => decode(stretch)?.text ?? stretch);
     if (open === before) break;
   }
   return open;

@@ -4,7 +4,7 @@
  */
 import { laidOpen } from './laid-open.ts';
 import lexiconFile from './lexicon.json' with { type: 'json' };
-import { createNormalizedText } from './normalize.ts';
+import { normalizedStretches } from './normalized-stretches.ts';
 import { wordsOf } from './text-features.ts';
 
 export interface LexiconFinding {
@@ -36,24 +36,16 @@ const MOST_FILLERS = 3;
 const [BEFORE, BEHIND] = [7, 6];
 const ends = new Set(['.', '!', '?', ';', 'but', 'because']);
 
-/** Units of a text that are looked at together, and how far the next stretch reaches back. */
-const STRETCH = 16_384;
-const OVERLAP = 512;
-
 let lexicon: Lexicon | undefined;
 
 /** What is found in a text, each category once, the surest first. In time linear in the text's length. */
 export function findPhrases(text: string): LexiconFinding[] {
   lexicon ??= compiled();
   const found = new Map<string, LexiconFinding>();
-  const open = laidOpen(text);
-  for (let at = 0; at < open.length; at += STRETCH - OVERLAP) {
-    const copy = createNormalizedText();
-    copy.push(open.slice(at, at + STRETCH), true);
-    for (const finding of phrasesIn(wordsOf(copy.text), lexicon))
+  for (const copy of normalizedStretches(laidOpen(text)))
+    for (const finding of phrasesIn(wordsOf(copy), lexicon))
       for (const category of finding.categories)
         if (finding.score > (found.get(category)?.score ?? 0)) found.set(category, finding);
-  }
   return [...new Set(found.values())].sort((a, b) => b.score - a.score);
 }
 

@@ -4,7 +4,7 @@
  * (open-match.ts), the decision waits for more.
  */
 import { type Carrier, carriers, rightToLeft } from './carriers.ts';
-import { CONTEXT_LENGTH, type Detector, recognize } from './detector.ts';
+import { CONTEXT_LENGTH, type Detector, holds, recognize } from './detector.ts';
 import { detectors } from './detectors.ts';
 import { createNormalizedText, RIGHT_TO_LEFT } from './normalize.ts';
 import { longestMatch, openPattern } from './open-match.ts';
@@ -243,9 +243,6 @@ function firstMatch(pattern: RegExp, text: string, from: number): number {
   pattern.lastIndex = from;
   return pattern.exec(text)?.index ?? text.length;
 }
-
-const holds = (text: string, hint: string | RegExp): boolean =>
-  typeof hint === 'string' ? text.includes(hint) : text.search(hint) >= 0;
 
 type Region = readonly [start: number, end: number];
 type Regions = (finder: Finder) => readonly Region[];
